@@ -1,0 +1,393 @@
+/** The C library through Deno's FFI. One table of symbols, opened at the first use. */
+import { type Architecture, type Libc, OPEN_FLAGS, readStatx, STATX_SIZE } from "./libc.ts";
+import type { Runtime } from "./runtime.ts";
+
+// A length is `usize` and given as a bigint, an offset likewise: a number would take the slow call path. A result of
+// ssize_t is read as i32, since no call here moves 2 GiB at once.
+const SYMBOLS = {
+  open: { parameters: ["buffer", /* path */ "i32", /* flags */ "u32" /* mode */], result: "i32" },
+  openat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32" /* mode */], result: "i32" },
+  close: { parameters: ["i32" /* fd */], result: "i32" },
+  read: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* count */], result: "i32" },
+  readv: { parameters: ["i32", /* fd */ "buffer", /* iov */ "i32" /* iovcnt */], result: "i32" },
+  write: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* count */], result: "i32" },
+  writev: { parameters: ["i32", /* fd */ "buffer", /* iov */ "i32" /* iovcnt */], result: "i32" },
+  pread: {
+    parameters: ["i32", /* fd */ "buffer", /* buf */ "usize", /* count */ "i64" /* offset */],
+    result: "i32",
+  },
+  pwrite: {
+    parameters: ["i32", /* fd */ "buffer", /* buf */ "usize", /* count */ "i64" /* offset */],
+    result: "i32",
+  },
+  lseek: { parameters: ["i32", /* fd */ "i64", /* offset */ "i32" /* whence */], result: "i64" },
+  ftruncate: { parameters: ["i32", /* fd */ "i64" /* length */], result: "i32" },
+  fallocate: {
+    parameters: ["i32", /* fd */ "i32", /* mode */ "i64", /* offset */ "i64" /* len */],
+    result: "i32",
+  },
+  copy_file_range: {
+    parameters: [
+      "i32", /* fd_in */
+      "buffer", /* off_in */
+      "i32", /* fd_out */
+      "buffer", /* off_out */
+      "usize", /* len */
+      "u32", /* flags */
+    ],
+    result: "i32",
+  },
+  fsync: { parameters: ["i32" /* fd */], result: "i32" },
+  fdatasync: { parameters: ["i32" /* fd */], result: "i32" },
+  syncfs: { parameters: ["i32" /* fd */], result: "i32" },
+  fcntl: { parameters: ["i32", /* fd */ "i32", /* cmd */ "i64" /* arg */], result: "i32" },
+  ioctl: { parameters: ["i32", /* fd */ "u64", /* request */ "buffer" /* arg */], result: "i32" },
+  dup: { parameters: ["i32" /* fd */], result: "i32" },
+  pipe2: { parameters: ["buffer", /* pipefd */ "i32" /* flags */], result: "i32" },
+  eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
+  memfd_create: { parameters: ["buffer", /* name */ "u32" /* flags */], result: "i32" },
+  umask: { parameters: ["u32" /* mask */], result: "u32" },
+
+  statx: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32", /* mask */ "buffer" /* buf */],
+    result: "i32",
+  },
+  fstatfs: { parameters: ["i32", /* fd */ "buffer" /* buf */], result: "i32" },
+  getdents64: { parameters: ["i32", /* fd */ "buffer", /* dirp */ "usize" /* count */], result: "i32" },
+  mkdirat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32" /* mode */], result: "i32" },
+  mknodat: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32", /* mode */ "u64" /* dev */],
+    result: "i32",
+  },
+  symlinkat: { parameters: ["buffer", /* target */ "i32", /* dirfd */ "buffer" /* path */], result: "i32" },
+  readlinkat: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "buffer", /* buf */ "usize" /* bufsiz */],
+    result: "i32",
+  },
+  unlinkat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32" /* flags */], result: "i32" },
+  renameat2: {
+    parameters: [
+      "i32", /* olddirfd */
+      "buffer", /* oldpath */
+      "i32", /* newdirfd */
+      "buffer", /* newpath */
+      "u32", /* flags */
+    ],
+    result: "i32",
+  },
+  linkat: {
+    parameters: [
+      "i32", /* olddirfd */
+      "buffer", /* oldpath */
+      "i32", /* newdirfd */
+      "buffer", /* newpath */
+      "i32", /* flags */
+    ],
+    result: "i32",
+  },
+  fchmod: { parameters: ["i32", /* fd */ "u32" /* mode */], result: "i32" },
+  chmod: { parameters: ["buffer", /* path */ "u32" /* mode */], result: "i32" },
+  fchownat: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32", /* owner */ "u32", /* group */ "i32" /* flags */],
+    result: "i32",
+  },
+  utimensat: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "buffer", /* times */ "i32" /* flags */],
+    result: "i32",
+  },
+  faccessat: {
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* mode */ "i32" /* flags */],
+    result: "i32",
+  },
+  getxattr: {
+    parameters: ["buffer", /* path */ "buffer", /* name */ "buffer", /* value */ "usize" /* size */],
+    result: "i32",
+  },
+  setxattr: {
+    parameters: ["buffer", /* path */ "buffer", /* name */ "buffer", /* value */ "usize", /* size */ "i32" /* flags */],
+    result: "i32",
+  },
+  listxattr: { parameters: ["buffer", /* path */ "buffer", /* list */ "usize" /* size */], result: "i32" },
+  removexattr: { parameters: ["buffer", /* path */ "buffer" /* name */], result: "i32" },
+
+  getpid: { parameters: [], result: "i32" },
+  geteuid: { parameters: [], result: "u32" },
+  getegid: { parameters: [], result: "u32" },
+  getenv: { parameters: ["buffer" /* name */], result: "pointer" },
+  kill: { parameters: ["i32", /* pid */ "i32" /* sig */], result: "i32" },
+  mount: {
+    parameters: [
+      "buffer", /* source */
+      "buffer", /* target */
+      "buffer", /* type */
+      "u64", /* flags */
+      "buffer", /* data */
+    ],
+    result: "i32",
+  },
+  socketpair: {
+    parameters: ["i32", /* domain */ "i32", /* type */ "i32", /* protocol */ "buffer" /* sv */],
+    result: "i32",
+  },
+  recvmsg: { parameters: ["i32", /* sockfd */ "buffer", /* msg */ "i32" /* flags */], result: "i32" },
+  sendmsg: { parameters: ["i32", /* sockfd */ "buffer", /* msg */ "i32" /* flags */], result: "i32" },
+  posix_spawn_file_actions_init: { parameters: ["buffer" /* file_actions */], result: "i32" },
+  posix_spawn_file_actions_adddup2: {
+    parameters: ["buffer", /* file_actions */ "i32", /* fildes */ "i32" /* newfildes */],
+    result: "i32",
+  },
+  posix_spawn_file_actions_addclose: { parameters: ["buffer", /* file_actions */ "i32" /* fildes */], result: "i32" },
+  posix_spawn_file_actions_addchdir_np: {
+    parameters: ["buffer", /* file_actions */ "buffer" /* path */],
+    result: "i32",
+  },
+  posix_spawn_file_actions_destroy: { parameters: ["buffer" /* file_actions */], result: "i32" },
+  posix_spawnattr_init: { parameters: ["buffer" /* attr */], result: "i32" },
+  posix_spawnattr_setflags: { parameters: ["buffer", /* attr */ "i16" /* flags */], result: "i32" },
+  posix_spawnattr_destroy: { parameters: ["buffer" /* attr */], result: "i32" },
+  ppoll: {
+    parameters: ["buffer", /* fds */ "usize", /* nfds */ "buffer", /* tmo_p */ "pointer" /* sigmask */],
+    result: "i32",
+  },
+
+  // Answers its first argument, which makes it the cheapest way to an address.
+  memset: { parameters: ["buffer", /* s */ "i32", /* c */ "usize" /* n */], result: "u64" },
+  strlen: { parameters: ["pointer" /* s */], result: "u64" },
+  __errno_location: { parameters: [], result: "pointer" },
+
+  poll_async: {
+    name: "poll",
+    parameters: ["buffer", /* fds */ "usize", /* nfds */ "i32" /* timeout */],
+    result: "i32",
+    nonblocking: true,
+  },
+  statx_async: {
+    name: "statx",
+    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32", /* mask */ "buffer" /* buf */],
+    result: "i32",
+    nonblocking: true,
+  },
+  open_async: {
+    name: "open",
+    parameters: ["buffer", /* path */ "i32", /* flags */ "u32" /* mode */],
+    result: "i32",
+    nonblocking: true,
+  },
+  umount2_async: {
+    name: "umount2",
+    parameters: ["buffer", /* target */ "i32" /* flags */],
+    result: "i32",
+    nonblocking: true,
+  },
+  posix_spawnp_async: {
+    name: "posix_spawnp",
+    parameters: [
+      "buffer", /* pid */
+      "buffer", /* file */
+      "buffer", /* file_actions */
+      "buffer", /* attrp */
+      "buffer", /* argv */
+      "buffer", /* envp */
+    ],
+    result: "i32",
+    nonblocking: true,
+  },
+  waitpid_async: {
+    name: "waitpid",
+    parameters: ["i32", /* pid */ "buffer", /* wstatus */ "i32" /* options */],
+    result: "i32",
+    nonblocking: true,
+  },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+function openLibrary(architecture: Architecture): Deno.DynamicLibrary<typeof SYMBOLS> {
+  const musl = { x86_64: "libc.musl-x86_64.so.1", aarch64: "libc.musl-aarch64.so.1" }[architecture];
+  let first: unknown;
+  for (const name of ["libc.so.6", musl]) {
+    try {
+      return Deno.dlopen(name, SYMBOLS);
+    } catch (error) {
+      if ((error as Error).name === "NotCapable") throw error;
+      first ??= error;
+    }
+  }
+  throw first;
+}
+
+// Bigints for the lengths that occur, so that none is made per call.
+const BIG: bigint[] = [];
+let lastNumber = 0, lastBig = 0n;
+function big(n: number): bigint {
+  if (n < 0x2000) return BIG[n] ??= BigInt(n);
+  if (n !== lastNumber) lastBig = BigInt(lastNumber = n);
+  return lastBig;
+}
+
+function openLibc(): Libc {
+  if (Deno.build.os !== "linux") {
+    throw new Error(`fusewire speaks to the Linux kernel; this is ${Deno.build.os}. Remedy: run it on Linux`);
+  }
+  const architecture = Deno.build.arch as string as Architecture;
+  if (!(architecture in OPEN_FLAGS)) {
+    throw new Error(`fusewire knows Linux on ${Object.keys(OPEN_FLAGS).join(" and ")}; this is ${architecture}`);
+  }
+  const c = openLibrary(architecture).symbols;
+  // The errno of this thread, valid right after a synchronous call.
+  const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
+  const result = (value: number): number => value < 0 ? -errno[0] : value;
+
+  const statBuffer = new Uint8Array(STATX_SIZE);
+  const statView = new DataView(statBuffer.buffer);
+  const offsets = new BigInt64Array(2);
+  const offsetIn = new Uint8Array(offsets.buffer, 0, 8), offsetOut = new Uint8Array(offsets.buffer, 8, 8);
+  const timespec = new BigInt64Array(2);
+  const timespecBytes = new Uint8Array(timespec.buffer);
+
+  return {
+    architecture,
+    O: OPEN_FLAGS[architecture],
+
+    open: (path, flags, mode) => result(c.open(path as Buffer, flags, mode)),
+    openat: (dirfd, path, flags, mode) => result(c.openat(dirfd, path as Buffer, flags, mode)),
+    close: (fd) => result(c.close(fd)),
+    read: (fd, buffer) => result(c.read(fd, buffer as Buffer, big(buffer.length))),
+    readv: (fd, iovec, count) => result(c.readv(fd, iovec as Buffer, count)),
+    write: (fd, buffer, length) => result(c.write(fd, buffer as Buffer, big(length))),
+    writev: (fd, iovec, count) => result(c.writev(fd, iovec as Buffer, count)),
+    pread: (fd, buffer, length, offset) => result(c.pread(fd, buffer as Buffer, big(length), big(offset))),
+    pwrite: (fd, buffer, length, offset) => result(c.pwrite(fd, buffer as Buffer, big(length), big(offset))),
+    lseek(fd, offset, whence) {
+      const at = Number(c.lseek(fd, BigInt(offset), whence));
+      return at < 0 ? -errno[0] : at;
+    },
+    ftruncate: (fd, length) => result(c.ftruncate(fd, BigInt(length))),
+    fallocate: (fd, mode, offset, length) => result(c.fallocate(fd, mode, BigInt(offset), BigInt(length))),
+    copyFileRange(from, offset, to, toOffset, length, flags) {
+      offsets[0] = BigInt(offset);
+      offsets[1] = BigInt(toOffset);
+      // No call moves more than 2 GiB less a page anyway.
+      const most = big(Math.min(length, 0x7ffff000));
+      return result(c.copy_file_range(from, offsetIn as Buffer, to, offsetOut as Buffer, most, flags));
+    },
+    fsync: (fd) => result(c.fsync(fd)),
+    fdatasync: (fd) => result(c.fdatasync(fd)),
+    syncfs: (fd) => result(c.syncfs(fd)),
+    fcntl: (fd, command, argument) => result(c.fcntl(fd, command, big(argument))),
+    ioctl: (fd, request, argument) => result(c.ioctl(fd, BigInt(request), argument as Buffer)),
+    dup: (fd) => result(c.dup(fd)),
+    pipe2: (fds, flags) => result(c.pipe2(fds as unknown as Buffer, flags)),
+    eventfd: (initial, flags) => result(c.eventfd(initial, flags)),
+    memfdCreate: (name, flags) => result(c.memfd_create(name as Buffer, flags)),
+    umask: (mask) => c.umask(mask),
+
+    statx(dirfd, path, flags, mask, out) {
+      const r = c.statx(dirfd, path as Buffer, flags, mask, statBuffer);
+      if (r < 0) return -errno[0];
+      readStatx(statView, out);
+      return 0;
+    },
+    fstatfs: (fd, out) => result(c.fstatfs(fd, out as Buffer)),
+    getdents64: (fd, buffer) => result(c.getdents64(fd, buffer as Buffer, big(buffer.length))),
+    mkdirat: (dirfd, path, mode) => result(c.mkdirat(dirfd, path as Buffer, mode)),
+    // The C libraries' 64-bit encoding agrees with the kernel's 32-bit one below 12 bits of major and 20 of minor.
+    mknodat: (dirfd, path, mode, dev) => result(c.mknodat(dirfd, path as Buffer, mode, BigInt(dev))),
+    symlinkat: (target, dirfd, path) => result(c.symlinkat(target as Buffer, dirfd, path as Buffer)),
+    readlinkat: (dirfd, path, buffer) =>
+      result(c.readlinkat(dirfd, path as Buffer, buffer as Buffer, big(buffer.length))),
+    unlinkat: (dirfd, path, flags) => result(c.unlinkat(dirfd, path as Buffer, flags)),
+    renameat2: (dirfd, path, newDirfd, newPath, flags) =>
+      result(c.renameat2(dirfd, path as Buffer, newDirfd, newPath as Buffer, flags)),
+    linkat: (dirfd, path, newDirfd, newPath, flags) =>
+      result(c.linkat(dirfd, path as Buffer, newDirfd, newPath as Buffer, flags)),
+    fchmod: (fd, mode) => result(c.fchmod(fd, mode)),
+    chmod: (path, mode) => result(c.chmod(path as Buffer, mode)),
+    fchownat: (dirfd, path, uid, gid, flags) => result(c.fchownat(dirfd, path as Buffer, uid, gid, flags)),
+    utimensat: (dirfd, path, times, flags) => result(c.utimensat(dirfd, path as Buffer, times as Buffer, flags)),
+    faccessat: (dirfd, path, mode, flags) => result(c.faccessat(dirfd, path as Buffer, mode, flags)),
+    getxattr: (path, name, value) =>
+      result(c.getxattr(path as Buffer, name as Buffer, value as Buffer, big(value.length))),
+    setxattr: (path, name, value, flags) =>
+      result(c.setxattr(path as Buffer, name as Buffer, value as Buffer, big(value.length), flags)),
+    listxattr: (path, list) => result(c.listxattr(path as Buffer, list as Buffer, big(list.length))),
+    removexattr: (path, name) => result(c.removexattr(path as Buffer, name as Buffer)),
+
+    getpid: () => c.getpid(),
+    geteuid: () => c.geteuid(),
+    getegid: () => c.getegid(),
+    getenv(name) {
+      const at = c.getenv(name as Buffer);
+      if (at === null) return null;
+      const length = Number(c.strlen(at));
+      return length === 0
+        ? new Uint8Array(0)
+        : new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(at, length)).slice();
+    },
+    kill: (pid, signal) => result(c.kill(pid, signal)),
+    mount: (source, target, type, flags, data) =>
+      result(c.mount(source as Buffer, target as Buffer, type as Buffer, BigInt(flags), data as Buffer)),
+    socketpair: (domain, type, protocol, fds) => result(c.socketpair(domain, type, protocol, fds as unknown as Buffer)),
+    recvmsg: (fd, message, flags) => result(c.recvmsg(fd, message as Buffer, flags)),
+    sendmsg: (fd, message, flags) => result(c.sendmsg(fd, message as Buffer, flags)),
+    // These answer a positive errno.
+    posixSpawnFileActionsInit: (actions) => -c.posix_spawn_file_actions_init(actions as Buffer),
+    posixSpawnFileActionsAdddup2: (actions, from, to) =>
+      -c.posix_spawn_file_actions_adddup2(actions as Buffer, from, to),
+    posixSpawnFileActionsAddclose: (actions, fd) => -c.posix_spawn_file_actions_addclose(actions as Buffer, fd),
+    posixSpawnFileActionsAddchdir: (actions, path) =>
+      -c.posix_spawn_file_actions_addchdir_np(actions as Buffer, path as Buffer),
+    posixSpawnFileActionsDestroy: (actions) => -c.posix_spawn_file_actions_destroy(actions as Buffer),
+    posixSpawnattrInit: (attributes) => -c.posix_spawnattr_init(attributes as Buffer),
+    posixSpawnattrSetflags: (attributes, flags) => -c.posix_spawnattr_setflags(attributes as Buffer, flags),
+    posixSpawnattrDestroy: (attributes) => -c.posix_spawnattr_destroy(attributes as Buffer),
+
+    address: (buffer) => c.memset(buffer as Buffer, 0, 0n),
+
+    pollAsync: (fds, count, timeout) => c.poll_async(fds as Buffer, big(count), timeout),
+    async statxAsync(dirfd, path, flags, mask, out) {
+      const buffer = new Uint8Array(STATX_SIZE);
+      const r = await c.statx_async(dirfd, held(path), flags, mask, buffer);
+      if (r === 0) readStatx(new DataView(buffer.buffer), out);
+      return r;
+    },
+    openAsync: (path, flags) => c.open_async(held(path), flags, 0),
+    umount2Async: (target, flags) => c.umount2_async(held(target), flags),
+    async posixSpawnpAsync(pid, file, actions, attributes, argv, envp) {
+      return -await c.posix_spawnp_async(
+        pid as Buffer,
+        held(file),
+        actions as Buffer,
+        attributes as Buffer,
+        argv as Buffer,
+        envp as Buffer,
+      );
+    },
+    waitpidAsync: (pid, status, options) => c.waitpid_async(pid, status as Buffer, options),
+
+    ppoll(fds, count, timeoutUs) {
+      timespec[1] = big(timeoutUs * 1000);
+      return result(c.ppoll(fds as Buffer, big(count), timespecBytes, null));
+    },
+  };
+}
+
+type Buffer = Uint8Array<ArrayBuffer>;
+
+/** A copy that does not move: the memory of small arrays may. */
+function held(path: Uint8Array): Buffer {
+  const copy = new Uint8Array(Math.max(path.length, 128));
+  copy.set(path);
+  return copy;
+}
+
+/** The runtime's side of the library. */
+export function openRuntime(): Runtime {
+  return {
+    name: "deno",
+    libc: openLibc(),
+    onSignal(signal, handler) {
+      Deno.addSignalListener(signal, handler);
+      return () => Deno.removeSignalListener(signal, handler);
+    },
+    exit: (code) => Deno.exit(code),
+  };
+}

@@ -1,0 +1,89 @@
+/** Opcodes on open directories. */
+import { FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE } from "../abi/flags.ts";
+import type { Message, Reply } from "../abi/message.ts";
+import { fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in } from "../abi/structs.ts";
+import type { Awaitable, OpendirReply } from "../fs/types.ts";
+import { list, type Piece } from "./directories.ts";
+import { nothing } from "./encode.ts";
+import { fsyncArgs, openArgs, releaseArgs } from "./file.ts";
+import { op, type OpContext } from "./op.ts";
+
+const OPENED: OpendirReply = Object.freeze({});
+
+export const opendir = op({
+  opcode: "FUSE_OPENDIR",
+  method: "opendir",
+  absent: "ok",
+  builtin: true,
+  decode: (m) => ({ ...openArgs(m), handle: 0 }),
+  call: (fs, args, request): Awaitable<OpendirReply> => fs.opendir?.(args, request) ?? OPENED,
+  encode(reply, opened, args, { directories }) {
+    args.handle = directories.add(opened.fh ?? 0);
+    const bits = (opened.cacheDir ? FOPEN_CACHE_DIR : 0) | (opened.keepCache ? FOPEN_KEEP_CACHE : 0);
+    reply.struct(fuse_open_out, { fh: args.handle, open_flags: bits, backing_id: 0 });
+  },
+  undelivered(opened, { handle, nodeid, flags }, { fs, directories }) {
+    directories.remove(handle);
+    fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
+  },
+});
+
+const readIn = fuse_read_in.pick({ fh: "fh", offset: "offset", size: "size" });
+
+function piece(m: Message, { directories }: OpContext, plus: boolean): Piece {
+  const { fh, offset, size } = readIn(m.view, m.take(fuse_read_in.size));
+  return { directory: directories.get(fh), nodeid: m.nodeid, offset, size, plus };
+}
+
+function packed(reply: Reply, bytes: Uint8Array): void {
+  reply.data(bytes);
+}
+
+export const readdir = op({
+  opcode: "FUSE_READDIR",
+  method: "readdir",
+  absent: "ENOSYS",
+  decode: (m, context) => piece(m, context, false),
+  call: (fs, args, request) => list(fs, args, request),
+  encode: packed,
+});
+
+export const readdirplus = op({
+  opcode: "FUSE_READDIRPLUS",
+  method: "readdir",
+  absent: "ENOSYS",
+  decode: (m, context) => piece(m, context, true),
+  call: (fs, args, request) => list(fs, args, request),
+  encode: packed,
+  undelivered(bytes, _args, { fs }) {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at < bytes.length;) {
+      const { nodeid } = fuse_entry_out.read(view, at);
+      if (nodeid !== 0) fs.forget?.({ nodeid, nlookup: 1 });
+      const { namelen } = fuse_dirent.read(view, at + fuse_entry_out.size);
+      at += fuse_entry_out.size + Math.ceil((fuse_dirent.size + namelen) / 8) * 8;
+    }
+  },
+});
+
+export const releasedir = op({
+  opcode: "FUSE_RELEASEDIR",
+  method: "releasedir",
+  absent: "ok",
+  builtin: true,
+  decode: releaseArgs,
+  call(fs, args, request, { directories }) {
+    const fh = directories.remove(args.fh);
+    return fs.releasedir?.({ ...args, fh }, request);
+  },
+  encode: nothing,
+});
+
+export const fsyncdir = op({
+  opcode: "FUSE_FSYNCDIR",
+  method: "fsyncdir",
+  absent: "ENOSYS",
+  decode: fsyncArgs,
+  call: (fs, args, request, { directories }) => fs.fsyncdir!({ ...args, fh: directories.get(args.fh).fh }, request),
+  encode: nothing,
+});

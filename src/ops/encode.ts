@@ -1,0 +1,125 @@
+/** Packing of what several opcodes answer. */
+import * as flag from "../abi/flags.ts";
+import type { Reply } from "../abi/message.ts";
+import { fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
+import type { Attr, AttrReply, CreateReply, Entry, OpenReply } from "../fs/types.ts";
+import type { OpContext } from "./op.ts";
+
+// The kernel turns a validity into its own clock ticks; 2^31 s stand for ever.
+const FOREVER = 0x7fffffff;
+
+/** Whole seconds of a timeout. */
+export function seconds(timeout: number | undefined): number {
+  return timeout === undefined || !(timeout > 0) ? 0 : timeout >= FOREVER ? FOREVER : Math.floor(timeout);
+}
+
+/** The nanoseconds beside them. */
+export function nanoseconds(timeout: number | undefined): number {
+  if (timeout === undefined || !(timeout > 0) || timeout >= FOREVER) return 0;
+  return Math.min(999_999_999, Math.round(timeout % 1 * 1e9));
+}
+
+const S_IFMT = 0o170000;
+
+/** `struct fuse_attr` of what an author answered; fills what was left out. */
+function attrOut(a: Attr, nodeid: number) {
+  if ((a.mode & S_IFMT) === 0) {
+    throw new TypeError(`attr.mode ${a.mode?.toString(8)} (octal) lacks a file type, such as 100000 or 40000`);
+  }
+  const size = a.size ?? 0;
+  return {
+    ino: a.ino ?? nodeid,
+    size,
+    blocks: a.blocks ?? Math.ceil(size / 512),
+    atime: a.atime ?? 0,
+    mtime: a.mtime ?? 0,
+    ctime: a.ctime ?? 0,
+    atimensec: a.atimeNsec ?? 0,
+    mtimensec: a.mtimeNsec ?? 0,
+    ctimensec: a.ctimeNsec ?? 0,
+    mode: a.mode,
+    nlink: a.nlink ?? 1,
+    uid: a.uid ?? 0,
+    gid: a.gid ?? 0,
+    rdev: a.rdev ?? 0,
+    blksize: a.blksize ?? 4096,
+    flags: a.submount ? flag.FUSE_ATTR_SUBMOUNT : 0,
+  };
+}
+
+/** Packs `struct fuse_entry_out` at an offset of a view. */
+export function putEntry(view: DataView, at: number, e: Entry): void {
+  if (!(e.nodeid >= 1)) throw new TypeError(`entry.nodeid is ${e.nodeid}; an inode's is at least 1`);
+  fuse_entry_out.write(view, at, {
+    nodeid: e.nodeid,
+    generation: e.generation ?? 0,
+    entry_valid: seconds(e.entryTimeout),
+    attr_valid: seconds(e.attrTimeout),
+    entry_valid_nsec: nanoseconds(e.entryTimeout),
+    attr_valid_nsec: nanoseconds(e.attrTimeout),
+    attr: attrOut(e.attr, e.nodeid),
+  });
+}
+
+/** Packs a name that does not exist, to be remembered for `timeout` seconds. */
+export function putNegative(view: DataView, at: number, timeout: number | undefined): void {
+  for (let i = 0; i < fuse_entry_out.size; i += 4) view.setUint32(at + i, 0, true);
+  view.setUint32(at + fuse_entry_out.offsetOf("entry_valid"), seconds(timeout), true);
+  view.setUint32(at + fuse_entry_out.offsetOf("entry_valid_nsec"), nanoseconds(timeout), true);
+}
+
+/** Encoder of an {@linkcode Entry}. */
+export function entry(reply: Reply, e: Entry): void {
+  const at = reply.reserve(fuse_entry_out.size);
+  putEntry(reply.view, at, e);
+}
+
+/** Takes back the lookup that an undelivered {@linkcode Entry} counted. */
+export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): void {
+  if (e !== null && e.nodeid !== 0) fs.forget?.({ nodeid: e.nodeid, nlookup: 1 });
+}
+
+/** Encoder of an {@linkcode AttrReply}. */
+export function attr(reply: Reply, { attr, attrTimeout }: AttrReply, { nodeid }: { nodeid: number }): void {
+  const at = reply.reserve(fuse_attr_out.size);
+  fuse_attr_out.write(reply.view, at, {
+    attr_valid: seconds(attrTimeout),
+    attr_valid_nsec: nanoseconds(attrTimeout),
+    attr: attrOut(attr, nodeid),
+  });
+}
+
+function openBits(o: OpenReply): number {
+  return (o.directIo ? flag.FOPEN_DIRECT_IO : 0) |
+    (o.keepCache ? flag.FOPEN_KEEP_CACHE : 0) |
+    (o.nonSeekable ? flag.FOPEN_NONSEEKABLE : 0) |
+    (o.stream ? flag.FOPEN_STREAM : 0) |
+    (o.noFlush ? flag.FOPEN_NOFLUSH : 0) |
+    (o.parallelDirectWrites ? flag.FOPEN_PARALLEL_DIRECT_WRITES : 0);
+}
+
+// With FOPEN_PASSTHROUGH the kernel accepts these beside it and no other.
+const WITH_PASSTHROUGH = flag.FOPEN_DIRECT_IO | flag.FOPEN_PARALLEL_DIRECT_WRITES | flag.FOPEN_NOFLUSH;
+
+/** Encoder of an open file, after the arbiter has chosen how it may be opened. */
+export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number }, { arbiter }: OpContext): void {
+  const at = reply.reserve(fuse_open_out.size);
+  const { openFlags, backingId } = arbiter.opened(nodeid, o);
+  let bits = openBits(o) | openFlags;
+  if (bits & flag.FOPEN_PASSTHROUGH) bits &= WITH_PASSTHROUGH | flag.FOPEN_PASSTHROUGH;
+  try {
+    fuse_open_out.write(reply.view, at, { fh: o.fh ?? 0, open_flags: bits, backing_id: backingId });
+  } catch (error) {
+    arbiter.released(nodeid);
+    throw error;
+  }
+}
+
+/** Encoder of a file made and opened. */
+export function created(reply: Reply, c: CreateReply, _args: unknown, context: OpContext): void {
+  entry(reply, c.entry);
+  open(reply, c, c.entry, context);
+}
+
+/** Encoder of an answer that says nothing but "done". */
+export function nothing(): void {}

@@ -1,0 +1,211 @@
+/**
+ * A session: the loop between a device and a file system.
+ *
+ * The device is read on this thread until it is empty, each request being answered in the same turn where its handler
+ * answers at once; then another thread waits for it. After {@linkcode SLICE_MS} of work the event loop gets its turn in
+ * any case.
+ *
+ * @module
+ */
+import type { Libc } from "../../ffi/libc.ts";
+import type { Reply, RequestBuffer } from "../abi/message.ts";
+import { ABORTED, type Device, GONE } from "../device.ts";
+import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import type { Connection, Filesystem, Negotiated } from "../fs/filesystem.ts";
+import { PassthroughRegistry, type PassthroughStats } from "../passthrough/registry.ts";
+import { BufferPool } from "./buffers.ts";
+import { Dispatcher } from "./dispatch.ts";
+import type { ResolvedOptions } from "./options.ts";
+import { Waiter } from "./waiter.ts";
+
+/** How long requests are served before timers and other work get their turn, ms. */
+const SLICE_MS = 3;
+/** A request's header and fixed part, beside its data. */
+const HEADER_ROOM = 4096;
+
+/** How a session ended: the mount went away, or the connection was aborted under it. */
+export type SessionEnd = "unmounted" | "aborted";
+
+/** What a session shows of its backing files. */
+export interface Passthrough {
+  /** Why no file can be handed to the kernel; null where that is possible. */
+  readonly unavailable: string | null;
+  /** Counts of ids and fallbacks. */
+  stats(): PassthroughStats;
+}
+
+enum Drained {
+  /** Nothing is there to be read. */
+  Empty,
+  /** The slice is over. */
+  Slice,
+  /** Asynchronous handlers want a microtask. */
+  Pending,
+  /** Every buffer is taken. */
+  Starved,
+  Gone,
+  Aborted,
+}
+
+/** The loop, its buffers and its counts. */
+export class SessionLoop {
+  readonly #fs: Filesystem;
+  readonly #device: Device;
+  readonly #options: ResolvedOptions;
+  readonly #waiter: Waiter;
+  readonly #buffers: BufferPool;
+  readonly #registry: PassthroughRegistry;
+  readonly #dispatcher: Dispatcher;
+  readonly #handshake = Promise.withResolvers<Negotiated>();
+  readonly #connection: Pick<Connection, "device">;
+  #stopped = false;
+  /** The loop waits for a buffer. */
+  #starved = false;
+
+  constructor(
+    libc: Libc,
+    device: Device,
+    fs: Filesystem,
+    options: ResolvedOptions,
+    connection: Pick<Connection, "device">,
+  ) {
+    this.#fs = fs;
+    this.#device = device;
+    this.#options = options;
+    this.#connection = connection;
+    this.#waiter = new Waiter(libc, device.fd);
+    this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight);
+    this.#registry = new PassthroughRegistry(device);
+    this.#handshake.promise.catch(() => {});
+    this.#dispatcher = new Dispatcher(fs, options, {
+      send: (reply) => this.#send(reply),
+      free: (buffer) => this.#free(buffer),
+      ready: (negotiated) => this.#ready(negotiated),
+      refused: (error) => {
+        this.#handshake.reject(error);
+        this.stop();
+      },
+      arbiter: this.#registry,
+    });
+  }
+
+  /** What was agreed on; rejected where the handshake fails or the connection ends before it. */
+  get negotiated(): Promise<Negotiated> {
+    return this.#handshake.promise;
+  }
+
+  /** The backing files. */
+  get passthrough(): Passthrough {
+    return this.#registry;
+  }
+
+  /** Ends the loop: the device is closed, which aborts the connection if it still lives. */
+  stop(): void {
+    this.#stopped = true;
+    this.#waiter.wake();
+  }
+
+  /** Serves until the connection ends. */
+  async run(): Promise<SessionEnd> {
+    let end: SessionEnd = "aborted";
+    try {
+      end = await this.#serve();
+    } finally {
+      this.#handshake.reject(new FuseError("ECONNABORTED", "the connection ended before the handshake was done"));
+      this.#registry[Symbol.dispose]();
+      this.#device[Symbol.dispose]();
+      this.#waiter[Symbol.dispose]();
+      this.#fs.destroy?.();
+    }
+    return end;
+  }
+
+  async #serve(): Promise<SessionEnd> {
+    let until = performance.now() + SLICE_MS;
+    while (!this.#stopped) {
+      const drained = this.#drain(until);
+      switch (drained) {
+        case Drained.Gone:
+          return "unmounted";
+        case Drained.Aborted:
+          return "aborted";
+        case Drained.Pending:
+          // Handlers that have already answered get to say so; the rest need the event loop.
+          await null;
+          continue;
+        default:
+          this.#starved = drained === Drained.Starved;
+          await this.#waiter.wait(!this.#starved);
+          until = performance.now() + SLICE_MS;
+      }
+    }
+    return "aborted";
+  }
+
+  /** Reads and serves until there is a reason to stop. */
+  #drain(until: number): Drained {
+    const buffers = this.#buffers, dispatcher = this.#dispatcher;
+    let buffer = buffers.take();
+    if (buffer === null) return Drained.Starved;
+    let served = 0;
+    try {
+      while (!this.#stopped) {
+        const length = this.#device.receive(buffer.bytes);
+        if (length > 0) {
+          const before = dispatcher.pending;
+          if (dispatcher.handle(buffer, length)) {
+            buffer = buffers.take();
+            if (buffer === null) return Drained.Starved;
+          }
+          if ((++served & 7) === 0 && performance.now() >= until) return Drained.Slice;
+          if (dispatcher.pending > before) return Drained.Pending;
+          continue;
+        }
+        if (length === GONE) return Drained.Gone;
+        if (length === ABORTED) return Drained.Aborted;
+        // length === EMPTY
+        if (served === 0 || dispatcher.pending > 0 || this.#options.linger === 0) return Drained.Empty;
+        if (!this.#waiter.linger(this.#options.linger)) return Drained.Empty;
+        if (performance.now() >= until) return Drained.Slice;
+      }
+      return Drained.Slice;
+    } finally {
+      if (buffer !== null) buffers.give(buffer);
+    }
+  }
+
+  #send(reply: Reply): boolean {
+    const error = this.#device.send(reply.bytes, reply.length, reply.payload);
+    if (error === 0) return true;
+    // ENOENT: the request was interrupted; ENODEV and EBADF: the connection has ended.
+    if (error === -ERRNO.ENOENT || error === -ERRNO.ENODEV || error === -ERRNO.EBADF || error === -ERRNO.ECONNABORTED) {
+      return false;
+    }
+    const low = reply.view.getUint32(8, true), high = reply.view.getUint32(12, true);
+    const cause = new FuseError(error, `the kernel refused a reply of ${reply.length} bytes: ${errnoName(error)}`);
+    this.#options.onError(cause, { opcode: "a reply", nodeid: 0 });
+    // The caller must not wait for ever.
+    reply.reset();
+    reply.finish(low, high, ERRNO.EIO);
+    this.#device.send(reply.bytes, reply.length, null);
+    return false;
+  }
+
+  #free(buffer: RequestBuffer): void {
+    this.#buffers.give(buffer);
+    if (this.#starved) this.#waiter.wake();
+  }
+
+  #ready(negotiated: Negotiated): void {
+    this.#registry.enable(negotiated.flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough());
+    this.#fs.init?.({ negotiated, ...this.#connection });
+    this.#handshake.resolve(negotiated);
+  }
+
+  #withoutPassthrough(): string {
+    if (this.#options.passthrough) return "this kernel does not offer passthrough (Linux 6.9, CONFIG_FUSE_PASSTHROUGH)";
+    return this.#options.writebackCache
+      ? "the kernel turns passthrough off with the writeback cache"
+      : "the option passthrough is off";
+  }
+}
