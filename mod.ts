@@ -1,0 +1,33 @@
+/**
+ * fusewire: FUSE for TypeScript. A file system is an object with some of the methods of {@linkcode Filesystem};
+ * {@linkcode mount} serves it through /dev/fuse, with no permission but `--allow-ffi`.
+ *
+ * @example
+ * ```ts ignore
+ * import { mount } from "@fusewire/fusewire";
+ *
+ * const text = new TextEncoder().encode("Hello, world!\n");
+ * const dir = { mode: 0o040755, nlink: 2 };
+ * const file = { mode: 0o100444, size: text.length };
+ *
+ * await using session = await mount({
+ *   lookup: ({ name }) => name === "hello" ? { nodeid: 2, attr: file } : null,
+ *   getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? dir : file }),
+ *   readdir: () => [{ name: "hello", ino: 2, mode: file.mode }],
+ *   read: ({ offset, size }) => text.subarray(offset, offset + size),
+ * }, "/mnt");
+ * await session.closed;
+ * ```
+ *
+ * @module
+ */
+export { type ErrnoName, errnoName, FuseError } from "./src/errno.ts";
+export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts";
+export * from "./src/fs/types.ts";
+export { memory, type MemoryOptions } from "./src/kit/memory.ts";
+export { type Mirror, mirror, type MirrorOptions } from "./src/kit/mirror.ts";
+export type { DeviceOptions } from "./src/mount/options.ts";
+export { mount, type MountOptions, type Session, type UnmountOptions, type UnmountResult } from "./src/mount/mount.ts";
+export type { PassthroughStats } from "./src/passthrough/registry.ts";
+export type { SessionOptions } from "./src/session/options.ts";
+export type { Passthrough, SessionEnd } from "./src/session/session.ts";

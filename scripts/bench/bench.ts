@@ -1,0 +1,111 @@
+/**
+ * Measures fusewire beside the C peers and the native file system.
+ *
+ *     deno task bench [--rounds=N] [--seconds=S] [--files=N]
+ *
+ * Client and server are pinned to one CPU and the servers are interleaved, so that what counts is the ratio within a
+ * round: on a virtual machine the wake-up of an idle CPU costs more than a request. Needs root, gcc, libfuse3-dev, fuse3.
+ */
+import { type Child, clientTime, compile, exampleServer, mountedServer, peer, sh } from "./support.ts";
+
+const option = (name: string, standard: number): number => {
+  const given = Deno.args.find((a) => a.startsWith(`--${name}=`));
+  return given === undefined ? standard : Number(given.slice(name.length + 3));
+};
+const rounds = option("rounds", 9), seconds = option("seconds", 0.4), files = option("files", 1_000_000);
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Rows of `operation`, columns of servers: medians of μs, and of the ratios to the first column in the same round. */
+async function compare(operations: string[], places: Record<string, string>): Promise<void> {
+  const names = Object.keys(places);
+  const times = new Map<string, number[]>();
+  const at = (operation: string, name: string) => {
+    const key = `${operation} ${name}`;
+    return times.get(key) ?? times.set(key, []).get(key)!;
+  };
+  // Once around before it counts, for the compilers at work.
+  for (const operation of operations) {
+    for (const name of names) await clientTime(places[name], operation, seconds);
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (const operation of operations) {
+      for (const name of names) at(operation, name).push(await clientTime(places[name], operation, seconds));
+    }
+  }
+  console.log(`| μs | ${names.map((n, i) => i ? `${n} | ratio` : n).join(" | ")} |`);
+  console.log(`| --- |${" ---: |".repeat(names.length * 2 - 1)}`);
+  for (const operation of operations) {
+    const base = at(operation, names[0]);
+    const cells = names.map((name, i) => {
+      const own = at(operation, name);
+      const time = median(own).toFixed(1);
+      return i ? `${time} | ${median(own.map((t, round) => t / base[round])).toFixed(2)}` : time;
+    });
+    console.log(`| ${operation} | ${cells.join(" | ")} |`);
+  }
+  console.log();
+}
+
+/** Resident memory of a process, bytes. */
+async function resident(pid: number): Promise<number> {
+  const status = await Deno.readTextFile(`/proc/${pid}/status`);
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
+}
+
+const MIB = 1 << 20;
+const work = await Deno.makeTempDir({ prefix: "fusewire-bench-" });
+const children: Child[] = [];
+try {
+  await compile(work);
+  const cpu = (await sh("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2")).trim();
+  console.log(
+    `${cpu}, ${navigator.hardwareConcurrency} CPUs, Linux ${Deno.osRelease()}, Deno ${Deno.version.deno}; ` +
+      `medians of ${rounds} interleaved rounds of ${seconds} s\n`,
+  );
+
+  const peers: Record<string, string> = {};
+  for (const [name, program] of [["bare C loop", "raw_server"], ["C libfuse", "libfuse_server"]]) {
+    const child = await peer(work, program);
+    children.push(child);
+    peers[name] = `${child.mountpoint}/f`;
+  }
+  const own = await mountedServer(work);
+  children.push(own);
+  peers.fusewire = `${own.mountpoint}/f`;
+  await compare(["stat", "open", "read4k", "read128k", "read1m"], peers);
+
+  const source = `${work}/source`;
+  await Deno.mkdir(source);
+  await sh(`head -c ${64 * MIB} /dev/zero > ${source}/f`);
+  const passthrough = await exampleServer(work, "passthrough", [source]);
+  children.push(passthrough);
+  await compare(["cached4k", "cached128k", "write4k", "write128k"], {
+    native: `${source}/f`,
+    passthrough: `${passthrough.mountpoint}/f`,
+  });
+
+  if (files > 0) {
+    const many = `${work}/many`;
+    await Deno.mkdir(many);
+    await sh(
+      `cd ${many} && seq ${files} | split -l 10000 - && for list in x*; do mkdir d$list && (cd d$list && xargs touch < ../$list) && rm $list; done`,
+    );
+    const mirror = await exampleServer(work, "passthrough", [many]);
+    children.push(mirror);
+    const idle = await resident(mirror.pid);
+    // stat of every file, which the kernel then knows.
+    const seen = Number(await sh(`find ${mirror.mountpoint} -type f -size -1 | wc -l`));
+    const full = await resident(mirror.pid);
+    console.log(`| memory | |\n| --- | ---: |`);
+    console.log(`| idle mount, resident | ${(idle / MIB).toFixed(0)} MiB |`);
+    console.log(`| each of ${seen} files looked up | ${((full - idle) / seen).toFixed(0)} bytes |`);
+  }
+} finally {
+  for (const child of children.reverse()) await child.end();
+  await Deno.remove(work, { recursive: true });
+}

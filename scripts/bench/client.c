@@ -1,0 +1,72 @@
+// One thread that does one thing to one file for some seconds: client FILE OPERATION SECONDS
+// OPERATION: stat, open (and close), read4k, read128k, read1m (O_DIRECT, at random multiples of the size),
+// cached4k, cached128k (reads), write4k, write128k, all four through the page cache. Prints microseconds an operation.
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct op { const char *name; size_t size; int flags; } ops[] = {
+  {"stat", 0, 0}, {"open", 0, 0},
+  {"read4k", 4096, O_RDONLY | O_DIRECT}, {"read128k", 131072, O_RDONLY | O_DIRECT}, {"read1m", 1048576, O_RDONLY | O_DIRECT},
+  {"cached4k", 4096, O_RDONLY}, {"cached128k", 131072, O_RDONLY},
+  {"write4k", 4096, O_WRONLY}, {"write128k", 131072, O_WRONLY},
+};
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return t.tv_sec + t.tv_nsec * 1e-9;
+}
+
+static void fail(const char *call) {
+  perror(call);
+  exit(1);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) return 2;
+  const struct op *op = ops;
+  while (op < ops + sizeof ops / sizeof *ops && strcmp(op->name, argv[2])) op++;
+  if (op == ops + sizeof ops / sizeof *ops) return 2;
+  const char *file = argv[1];
+  double seconds = atof(argv[3]), start, spent;
+  struct stat st;
+  if (stat(file, &st)) fail("stat");
+  void *data = NULL;
+  int fd = -1;
+  size_t blocks = 1;
+  if (op->size) {
+    if (posix_memalign(&data, 4096, op->size)) fail("posix_memalign");
+    memset(data, 65, op->size);
+    fd = open(file, op->flags);
+    if (fd < 0) fail("open");
+    blocks = st.st_size / op->size;
+  }
+  unsigned random = 1;
+  long n = 0;
+  start = now();
+  do {
+    for (int i = 0; i < 50; i++, n++) {
+      if (op == ops) {
+        if (stat(file, &st)) fail("stat");
+        continue;
+      }
+      if (op == ops + 1) {
+        int one = open(file, O_RDONLY);
+        if (one < 0) fail("open");
+        close(one);
+        continue;
+      }
+      random = random * 1664525 + 1013904223;
+      off_t at = (off_t)((random >> 8) % blocks) * op->size;
+      ssize_t moved = op->flags & O_WRONLY ? pwrite(fd, data, op->size, at) : pread(fd, data, op->size, at);
+      if (moved != (ssize_t)op->size) fail("transfer");
+    }
+  } while ((spent = now() - start) < seconds);
+  printf("%.3f\n", spent / n * 1e6);
+}

@@ -1,0 +1,26 @@
+/**
+ * The file system of the C peers, on fusewire: one file `f` of 1 MiB in the root, with zero timeouts.
+ *
+ *     deno run --allow-ffi scripts/bench/file_server.ts MOUNTPOINT
+ */
+import { type Attr, mount, ROOT_ID } from "../../mod.ts";
+
+const data = new Uint8Array(1 << 20).fill(65);
+const root: Attr = { mode: 0o040755, size: 4096 };
+const file: Attr = { mode: 0o100644, size: data.length };
+
+await using session = await mount(
+  {
+    lookup: ({ name }) => name === "f" ? { nodeid: 2, attr: file } : null,
+    getattr: ({ nodeid }) => ({ attr: nodeid === ROOT_ID ? root : file }),
+    read: ({ offset, size }) => data.subarray(offset, offset + size),
+    // As the peers have it: answered, not declined.
+    flush: () => {},
+    release: () => {},
+  },
+  Deno.args[0],
+  // Like the bare loop; libfuse turns it on, which costs it a GETATTR before each read.
+  { allowOther: true, autoInvalData: false },
+);
+console.log(`mounted on ${session.mountpoint}`);
+await session.closed;

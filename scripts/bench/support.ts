@@ -1,0 +1,86 @@
+/** Programs of the benchmark: compiled, started, mounted, ended. */
+
+const here = new URL(".", import.meta.url).pathname;
+const root = new URL("../../", import.meta.url).pathname;
+
+/** Client and servers share this CPU. */
+const PIN = ["taskset", "-c", "0"];
+
+/** A server with its mountpoint. */
+export interface Child {
+  readonly pid: number;
+  readonly mountpoint: string;
+  /** Unmounts and waits for it. */
+  end(): Promise<void>;
+}
+
+/** Runs a shell command; its output, or an error with what it said. */
+export async function sh(command: string): Promise<string> {
+  const done = await new Deno.Command("sh", { args: ["-ec", command] }).output();
+  if (done.success) return new TextDecoder().decode(done.stdout);
+  throw new Error(`${command}: ${new TextDecoder().decode(done.stderr)}`);
+}
+
+let client = "";
+
+/** Compiles the C programs into `work`. */
+export async function compile(work: string): Promise<void> {
+  const remedy =
+    "the benchmark needs root, gcc, taskset and libfuse: apt-get install gcc fuse3 libfuse3-dev pkg-config";
+  await sh(`gcc --version && pkg-config fuse3`).catch(() => {
+    throw new Error(remedy);
+  });
+  const libfuse = (await sh("pkg-config --cflags --libs fuse3")).trim();
+  await sh(`gcc -O2 ${here}client.c -o ${work}/client`);
+  await sh(`gcc -O2 ${here}raw_server.c -o ${work}/raw_server`);
+  await sh(`gcc -O2 ${here}libfuse_server.c -o ${work}/libfuse_server ${libfuse}`);
+  client = `${work}/client`;
+}
+
+/** Microseconds an operation, from the one CPU. */
+export async function clientTime(file: string, operation: string, seconds: number): Promise<number> {
+  return Number(await sh([...PIN, client, file, operation, String(seconds)].join(" ")));
+}
+
+async function mounted(mountpoint: string): Promise<boolean> {
+  return (await Deno.readTextFile("/proc/self/mountinfo")).includes(` ${mountpoint} `);
+}
+
+async function start(work: string, name: string, command: (mountpoint: string) => string[]): Promise<Child> {
+  const mountpoint = await Deno.makeTempDir({ dir: work, prefix: `${name}-` });
+  const [program, ...args] = [...PIN, ...command(mountpoint)];
+  const child = new Deno.Command(program, { args, stdin: "null", stdout: "null" }).spawn();
+  let over = false;
+  child.status.then(() => over = true);
+  while (!await mounted(mountpoint)) {
+    if (over) throw new Error(`${name} ended before it had mounted`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  // The kernel knows the mount before the server has answered the handshake.
+  await sh(`ls ${mountpoint} > /dev/null || :`);
+  return {
+    pid: child.pid,
+    mountpoint,
+    async end() {
+      await sh(`umount ${mountpoint} || umount -l ${mountpoint}`).catch(() => {});
+      await child.status;
+    },
+  };
+}
+
+/** One of the C peers. */
+export function peer(work: string, program: string): Promise<Child> {
+  return start(work, program, (mountpoint) => [`${work}/${program}`, mountpoint]);
+}
+
+const RUN = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt"];
+
+/** The peers' file system on fusewire. */
+export function mountedServer(work: string): Promise<Child> {
+  return start(work, "fusewire", (mountpoint) => [...RUN, `${here}file_server.ts`, mountpoint]);
+}
+
+/** One of the examples. */
+export function exampleServer(work: string, name: string, args: string[]): Promise<Child> {
+  return start(work, name, (mountpoint) => [...RUN, `${root}examples/${name}.ts`, ...args, mountpoint]);
+}

@@ -1,0 +1,238 @@
+/**
+ * What tests against the kernel stand on: needs and skips, folders and processes that are always cleaned up.
+ *
+ * A file system under test may be served by the very process that tests it. So everything here that could reach a
+ * mountpoint is asynchronous, and what is mounted is read from `/proc/self/mountinfo`.
+ */
+import { isUnder, type Mount, mounts, unmount, unmountNow } from "./mounts.ts";
+import { type Need, plan, thisMachine } from "./needs.ts";
+import { type Exit, type RunOptions, start, within } from "./run.ts";
+
+export { type Mount, mountsUnder } from "./mounts.ts";
+export { type Result, run, type RunOptions } from "./run.ts";
+
+/** How a test is run. */
+export interface TestOptions {
+  /** What it needs of the machine. Where that is missing it is ignored, under a name that says so. */
+  needs?: readonly Need[];
+  /** false: does not fail for calls and resources that stay open, such as a waiting nonblocking `poll`. */
+  sanitize?: boolean;
+  /** Milliseconds until it fails and what it left is taken away; 60,000 unless told. */
+  timeout?: number;
+}
+
+/** Something that a test has to give back. */
+interface Held {
+  readonly what: string;
+  release(): Promise<void>;
+  /** For the end of the process. */
+  releaseNow(): void;
+}
+
+let held = new Set<Held>();
+const everything = new Set<Held>();
+
+function hold(item: Held): () => boolean {
+  const own = held;
+  own.add(item);
+  everything.add(item);
+  return () => own.delete(item) && everything.delete(item);
+}
+
+globalThis.addEventListener("unload", () => {
+  for (const item of [...everything].reverse()) {
+    try {
+      item.releaseNow();
+    } catch (error) {
+      console.error(`${item.what} is left behind: ${error}`);
+    }
+  }
+});
+
+/** Registers a test. What it leaves behind is taken away, and is a failure where the test had none. */
+export function test(name: string, options: TestOptions, fn: (t: Deno.TestContext) => void | Promise<void>): void;
+/** Registers a test that needs nothing. */
+export function test(name: string, fn: (t: Deno.TestContext) => void | Promise<void>): void;
+export function test(
+  name: string,
+  optionsOrFn: TestOptions | ((t: Deno.TestContext) => void | Promise<void>),
+  maybeFn?: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  const [options, fn] = typeof optionsOrFn === "function" ? [{}, optionsOrFn] : [optionsOrFn, maybeFn!];
+  const { needs = [], sanitize = true, timeout = 60_000 } = options;
+  const { failure, ...planned } = plan(name, needs, thisMachine());
+  Deno.test({
+    ...planned,
+    sanitizeOps: sanitize,
+    sanitizeResources: sanitize,
+    async fn(t) {
+      if (failure !== undefined) throw new Error(failure);
+      await guarded(() => fn(t), timeout);
+    },
+  });
+}
+
+/** Runs the body of a test with a deadline, and takes away what it leaves. */
+export async function guarded(body: () => void | Promise<void>, timeout: number): Promise<void> {
+  const outer = held;
+  const own = held = new Set();
+  const left: string[] = [];
+  try {
+    const done = await within(Promise.resolve().then(body).then(() => true), timeout);
+    if (!done) throw new Error(`the test did not end within ${timeout} ms`);
+  } finally {
+    for (const item of [...own].reverse()) {
+      left.push(item.what);
+      await item.release().catch((error) => left.push(String(error)));
+    }
+    held = outer;
+  }
+  if (left.length > 0) throw new Error(`the test left behind: ${left.join("; ")}`);
+}
+
+/** A temporary folder. */
+export interface TempDir extends AsyncDisposable {
+  readonly path: string;
+  /** The path of something in it. */
+  join(...names: string[]): string;
+}
+
+/** Makes an empty folder that everybody may enter. Disposing it unmounts what is in it and removes it. */
+export async function tempDir(options: { prefix?: string; dir?: string } = {}): Promise<TempDir> {
+  const { prefix = "fusewire-", dir } = options;
+  const path = await Deno.realPath(await Deno.makeTempDir({ prefix, dir }));
+  await Deno.chmod(path, 0o755);
+  const item: Held = {
+    what: `the folder ${path}`,
+    async release() {
+      if (!drop()) return;
+      await unmount(isUnder(path));
+      await Deno.remove(path, { recursive: true });
+    },
+    releaseNow() {
+      unmountNow(isUnder(path));
+      Deno.removeSync(path, { recursive: true });
+    },
+  };
+  const drop = hold(item);
+  return {
+    path,
+    join: (...names) => [path, ...names].join("/"),
+    [Symbol.asyncDispose]: item.release,
+  };
+}
+
+/** An example that runs and has mounted. */
+export interface Example extends AsyncDisposable {
+  readonly pid: number;
+  /** Resolves when it has ended. */
+  readonly exited: Promise<Exit>;
+  /** What it has printed so far, on both streams. */
+  readonly output: string;
+  /** Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 5,000 unless told, SIGKILL follows. */
+  stop(signal?: Deno.Signal, patience?: number): Promise<Exit>;
+}
+
+const root = new URL("../../", import.meta.url);
+
+/**
+ * Starts `examples/NAME.ts` with `--allow-ffi` alone and waits for a line on standard output that says
+ * "mounted", 30 s at most unless `timeout` says otherwise. Disposing it ends it and takes away the mount at any of its arguments.
+ */
+export async function startExample(
+  name: string,
+  args: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<Example> {
+  return await startServer(
+    [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", new URL(`examples/${name}.ts`, root).pathname, ...args],
+    options,
+  );
+}
+
+/** Picks the mounts at the folders that a command names, except where something is mounted already. */
+async function mountsAtOneOf(command: readonly string[]): Promise<(mount: Mount) => boolean> {
+  const named = await Promise.all(command.map((word) => Deno.realPath(word).catch(() => word)));
+  const taken = await mounts(({ path }) => named.includes(path));
+  const free = new Set(named).difference(new Set(taken.map(({ path }) => path)));
+  return ({ path }) => free.has(path);
+}
+
+/** {@linkcode startExample} for any command. */
+export async function startServer(command: readonly string[], options: RunOptions = {}): Promise<Example> {
+  const { timeout = 30_000 } = options;
+  const isOwn = await mountsAtOneOf(command);
+  const child = start(command, options);
+  const stop = async (signal: Deno.Signal = "SIGTERM", patience = 5000): Promise<Exit> => {
+    child.kill(signal);
+    const exit = await within(child.exited, patience);
+    if (exit) return exit;
+    child.kill("SIGKILL");
+    await unmount(isOwn);
+    return await child.exited;
+  };
+  const item: Held = {
+    what: `process ${child.pid}: ${command.join(" ")}`,
+    async release() {
+      if (!drop()) return;
+      await stop();
+      await unmount(isOwn);
+    },
+    releaseNow() {
+      child.kill("SIGKILL");
+      unmountNow(isOwn);
+    },
+  };
+  const drop = hold(item);
+  const started = Promise.withResolvers<Exit | "mounted">();
+  child.exited.then(started.resolve, started.reject);
+  const watch = setInterval(() => {
+    if (/\bmounted\b/i.test(child.stdout())) started.resolve("mounted");
+  }, 10);
+  try {
+    const result = await within(started.promise, timeout);
+    if (result !== "mounted") {
+      const what = result === undefined ? `not mounted after ${timeout} ms` : `ended (${result.code ?? result.signal})`;
+      throw new Error(`${command.join(" ")}: ${what}; its output:\n${child.output()}`);
+    }
+  } catch (error) {
+    await item.release();
+    throw error;
+  } finally {
+    clearInterval(watch);
+  }
+  return {
+    pid: child.pid,
+    exited: child.exited,
+    get output() {
+      return child.output();
+    },
+    stop,
+    [Symbol.asyncDispose]: item.release,
+  };
+}
+
+/** The open descriptors of a process, this one unless told: number to what is open. */
+export async function openFds(pid: number = Deno.pid): Promise<Map<number, string>> {
+  const folder = `/proc/${pid}/fd`;
+  const found = new Map<number, string>();
+  for await (const { name } of Deno.readDir(folder)) {
+    // Closed since it was listed: the descriptor that lists.
+    const target = await Deno.readLink(`${folder}/${name}`).catch(() => undefined);
+    if (target !== undefined && target !== folder) found.set(Number(name), target);
+  }
+  return found;
+}
+
+/** Waits until a condition holds, and fails after `timeout` milliseconds. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeout = 10_000,
+): Promise<void> {
+  const end = performance.now() + timeout;
+  while (!await condition()) {
+    if (performance.now() > end) throw new Error(`not within ${timeout} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}

@@ -1,0 +1,154 @@
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { deafServer } from "./deaf_server.ts";
+import { guarded, mountsUnder, openFds, run, startServer, tempDir, test, until } from "./harness.ts";
+
+function exists(path: string): Promise<boolean> {
+  return Deno.lstat(path).then(() => true, () => false);
+}
+
+Deno.test("tempDir: an empty folder until it is disposed", async () => {
+  let path = "";
+  {
+    await using dir = await tempDir({ prefix: "fusewire-harness-" });
+    path = dir.path;
+    assertStringIncludes(path, "/fusewire-harness-");
+    assertEquals((await run("umask 077; ls -A; stat -c %a .", { cwd: path })).stdout, "755\n");
+    await Deno.mkdir(dir.join("a", "b"), { recursive: true });
+    assert(await exists(`${path}/a/b`));
+  }
+  assert(!await exists(path));
+});
+
+test("tempDir: what is mounted in it is unmounted, not emptied", { needs: ["root"] }, async () => {
+  await using source = await tempDir();
+  await Deno.writeTextFile(source.join("kept"), "");
+  {
+    await using dir = await tempDir();
+    await Deno.mkdir(dir.join("mnt"));
+    assertEquals((await run(["mount", "--bind", source.path, dir.join("mnt")])).code, 0);
+    assert(await exists(dir.join("mnt/kept")));
+  }
+  assert(await exists(source.join("kept")));
+});
+
+Deno.test("guarded: what a body leaves is taken away and is a failure", async () => {
+  let path = "";
+  const leave = async () => {
+    path = (await tempDir()).path;
+  };
+  await assertRejects(() => guarded(leave, 5000), Error, "the test left behind: the folder /");
+  assert(!await exists(path));
+});
+
+Deno.test("guarded: a body that fails is reported as it failed, and what it left is taken away", async () => {
+  let path = "";
+  const fail = async () => {
+    path = (await tempDir()).path;
+    throw new RangeError("of the body");
+  };
+  await assertRejects(() => guarded(fail, 5000), RangeError, "of the body");
+  assert(!await exists(path));
+});
+
+Deno.test("guarded: a body that does not end fails after its time", async () => {
+  await assertRejects(() => guarded(() => new Promise(() => {}), 20), Error, "did not end within 20 ms");
+});
+
+Deno.test("guarded: a body that ends and leaves nothing is no failure", async () => {
+  await guarded(async () => {
+    await using _ = await tempDir();
+  }, 5000);
+});
+
+Deno.test("startServer: a command that ends is an error with its output", async () => {
+  const command = ["sh", "-c", "echo not so >&2; exit 7"];
+  await assertRejects(() => startServer(command), Error, "ended (7); its output:\nnot so\n");
+});
+
+test("startServer: a command that does not mount in time is ended, with its output in the error", {
+  needs: ["tool:pgrep"],
+}, async () => {
+  const command = ["sh", "-c", "echo $$; sleep 60"];
+  const { message } = await assertRejects(() => startServer(command, { timeout: 300 }), Error, "not mounted after 300");
+  const pid = /^\d+$/m.exec(message)![0];
+  assertEquals((await run(["pgrep", "--runstates", "R,S,D", "-g", pid])).stdout, "");
+});
+
+Deno.test("startServer: stop sends the signal and answers how it ended", async () => {
+  const command = ["sh", "-c", "trap 'exit 5' USR1; echo mounted; while :; do sleep 0.05; done"];
+  {
+    await using server = await startServer(command);
+    assertEquals(server.output, "mounted\n");
+    assertEquals(await server.stop("SIGUSR1"), { code: 5, signal: null });
+    assertEquals(await server.exited, { code: 5, signal: null });
+  }
+  await using server = await startServer(command);
+  assertEquals(await server.stop(), { code: null, signal: "SIGTERM" });
+});
+
+test("startServer: disposing ends a server and takes its mount away", {
+  needs: ["root", "fuse", "tool:python3"],
+}, async () => {
+  await using dir = await tempDir();
+  let exited: Promise<{ signal: string | null }>;
+  {
+    await using server = await startServer(deafServer(dir.path));
+    assertEquals((await mountsUnder(dir.path)).map(({ type }) => type), ["fuse"]);
+    assert([...(await openFds(server.pid)).values()].includes("/dev/fuse"));
+    exited = server.exited;
+  }
+  assertEquals((await exited).signal, "SIGTERM");
+  assertEquals(await mountsUnder(dir.path), []);
+});
+
+test("startServer: one that ignores SIGTERM is killed", { needs: ["root", "fuse", "tool:python3"] }, async () => {
+  await using dir = await tempDir();
+  await using server = await startServer(deafServer(dir.path, true));
+  assertEquals((await server.stop("SIGTERM", 100)).signal, "SIGKILL");
+});
+
+test("test: a test file that leaves a mount, and one whose process just ends, leave nothing", {
+  needs: ["root", "fuse", "tool:python3"],
+}, async () => {
+  await using dir = await tempDir();
+  const harness = new URL("./harness.ts", import.meta.url).href;
+  const deaf = new URL("./deaf_server.ts", import.meta.url).href;
+  const head = `
+import { startServer, tempDir, test } from "${harness}";
+import { deafServer } from "${deaf}";
+const leave = async () => {
+  const { path } = await tempDir({ dir: ${JSON.stringify(dir.path)} });
+  const { pid } = await startServer(deafServer(path));
+  console.log("started", pid);
+};
+`;
+  const inTest = `test("leaves", { sanitize: false }, async () => { await leave(); throw new Error("by itself"); });`;
+  await Deno.writeTextFile(dir.join("a_test.ts"), head + inTest);
+  await Deno.writeTextFile(dir.join("b_test.ts"), `${head}await leave();\nDeno.test("other", () => {});`);
+  for (const [file, code] of [["a_test.ts", 1], ["b_test.ts", 0]] as const) {
+    const result = await run([Deno.execPath(), "test", "-A", "--no-check", "--no-config", dir.join(file)]);
+    const output = result.stdout + result.stderr;
+    assertEquals(result.code, code, output);
+    const pid = Number(/^started (\d+)$/m.exec(output)![1]);
+    await until(async () => !await exists(`/proc/${pid}`), "the server ends", 5000);
+    assertEquals(await mountsUnder(dir.path), []);
+    assertEquals((await run(["ls", dir.path])).stdout, "a_test.ts\nb_test.ts\n");
+  }
+});
+
+Deno.test("openFds: what is open, without the descriptor that lists", async () => {
+  const before = await openFds();
+  {
+    using _file = await Deno.open("/proc/self/status");
+    const opened = [...await openFds()].filter(([fd]) => !before.has(fd));
+    assertEquals(opened.map(([, target]) => target), [`/proc/${Deno.pid}/status`]);
+  }
+  assertEquals(await openFds(), before);
+});
+
+Deno.test("until: waits for the condition, and says what it waited for", async () => {
+  let n = 0;
+  await until(() => ++n === 3, "third");
+  assertEquals(n, 3);
+  await assertRejects(() => until(() => false, "never", 20), Error, "not within 20 ms: never");
+});

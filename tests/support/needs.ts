@@ -1,0 +1,80 @@
+/** What a test needs of the machine, and what becomes of it where that is missing. */
+
+/** root: uid 0 with CAP_SYS_ADMIN; fuse: a /dev/fuse that can be opened; tool: a program in PATH. */
+export type Need = "root" | "fuse" | `tool:${string}`;
+
+/** What the machine has. */
+export interface Machine {
+  readonly root: boolean;
+  /** /dev/fuse can be opened. */
+  readonly fuse: boolean;
+  /** /dev/fuse exists. */
+  readonly device: boolean;
+  /** A continuous integration runs the tests. */
+  readonly ci: boolean;
+  readonly tool: (name: string) => boolean;
+}
+
+/** How a test is registered. */
+export interface Plan {
+  readonly name: string;
+  readonly ignore: boolean;
+  /** The test fails with this message instead of being run. */
+  readonly failure?: string;
+}
+
+/**
+ * The plan for a test: to run it; to ignore it under a name that says what is missing; or, where a continuous
+ * integration has the device and so is meant to run everything, to fail it.
+ */
+export function plan(name: string, needs: readonly Need[], machine: Machine): Plan {
+  const missing = needs.filter((need) =>
+    need === "root" || need === "fuse" ? !machine[need] : !machine.tool(need.slice("tool:".length))
+  ).map((need) => need === "fuse" ? "/dev/fuse" : need.replace(/^tool:/, ""));
+  if (missing.length === 0) return { name, ignore: false };
+  const what = `needs ${missing.join(", ")}`;
+  if (machine.ci && machine.device) return { name, ignore: false, failure: `${what}: the CI has to provide it` };
+  return { name: `${name} (skipped: ${what})`, ignore: true };
+}
+
+/** Runs a synchronous call, and answers undefined where it throws. */
+function attempt<T>(call: () => T): T | undefined {
+  try {
+    return call();
+  } catch {
+    return undefined;
+  }
+}
+
+function opens(path: string): boolean {
+  return attempt(() => {
+    Deno.openSync(path, { read: true, write: true }).close();
+    return true;
+  }) ?? false;
+}
+
+const CAP_SYS_ADMIN = 21n;
+
+function mayMount(): boolean {
+  const status = attempt(() => Deno.readTextFileSync("/proc/self/status")) ?? "";
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+  return effective !== undefined && (BigInt(`0x${effective}`) >> CAP_SYS_ADMIN & 1n) === 1n;
+}
+
+function inPath(name: string): boolean {
+  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
+    const found = attempt(() => Deno.statSync(`${folder}/${name}`));
+    return found !== undefined && found.isFile && (found.mode! & 0o111) !== 0;
+  });
+}
+
+/** This machine. */
+export function thisMachine(): Machine {
+  return {
+    root: Deno.uid() === 0 && mayMount(),
+    fuse: opens("/dev/fuse"),
+    device: attempt(() => Deno.statSync("/dev/fuse")) !== undefined,
+    ci: Deno.env.get("CI") === "true",
+    tool: inPath,
+  };
+}

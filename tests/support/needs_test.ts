@@ -1,0 +1,38 @@
+import { assertEquals, assertStrictEquals } from "@std/assert";
+import { type Machine, plan, thisMachine } from "./needs.ts";
+
+const all: Machine = { root: true, fuse: true, device: true, ci: false, tool: () => true };
+
+Deno.test("plan: a test whose needs are met is run under its name", () => {
+  assertEquals(plan("x", [], { ...all, root: false, fuse: false, device: false }), { name: "x", ignore: false });
+  assertEquals(plan("x", ["root", "fuse", "tool:fio"], all), { name: "x", ignore: false });
+  assertEquals(plan("x", ["root"], { ...all, ci: true }), { name: "x", ignore: false });
+});
+
+Deno.test("plan: a test whose needs are not met is ignored under a name that says which", () => {
+  const skipped = (name: string) => ({ name, ignore: true });
+  assertEquals(plan("x", ["root"], { ...all, root: false }), skipped("x (skipped: needs root)"));
+  assertEquals(plan("x", ["fuse", "root"], { ...all, fuse: false }), skipped("x (skipped: needs /dev/fuse)"));
+  const tool = (name: string) => name === "fio";
+  assertEquals(
+    plan("x", ["tool:fio", "tool:bindfs", "root"], { ...all, root: false, tool }),
+    skipped("x (skipped: needs bindfs, root)"),
+  );
+});
+
+Deno.test("plan: in a CI that has the device, what is missing is a failure", () => {
+  const { ignore, failure, name } = plan("x", ["root"], { ...all, ci: true, root: false });
+  assertEquals({ ignore, failure, name }, {
+    ignore: false,
+    failure: "needs root: the CI has to provide it",
+    name: "x",
+  });
+  // Without the device it is no machine for these tests.
+  assertStrictEquals(plan("x", ["root"], { ...all, ci: true, root: false, device: false }).ignore, true);
+});
+
+Deno.test("thisMachine: finds programs in PATH, and no others", () => {
+  const { tool } = thisMachine();
+  assertStrictEquals(tool("sh"), true);
+  assertStrictEquals(tool("no-such-program"), false);
+});
