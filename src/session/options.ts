@@ -34,12 +34,6 @@ export interface SessionOptions {
   readdirplus?: "auto" | "always" | "never";
   /** Memory for requests whose data (write, setxattr) asynchronous handlers still use, bytes. No more is read from the kernel beyond it. Default 64 MiB. */
   maxInFlight?: number;
-  /**
-   * After a request was served, the session waits this long for the next one on this thread before it goes back to the
-   * event loop, which costs more than most requests: μs, 0 to 1000. It never waits while an asynchronous handler is
-   * under way. Default 50.
-   */
-  linger?: number;
   /** Called where a handler fails with something that says no errno. Default: one line to console.error. */
   onError?: (error: unknown, where: { opcode: string; nodeid: number }) => void;
 }
@@ -79,7 +73,6 @@ export function resolveOptions(o: SessionOptions): ResolvedOptions {
     handleKillpriv: o.handleKillpriv ?? false,
     readdirplus: o.readdirplus ?? "auto",
     maxInFlight: within("maxInFlight", o.maxInFlight ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER),
-    linger: within("linger", o.linger ?? 50, 0, 1000),
     onError: o.onError ?? logError,
   };
 }

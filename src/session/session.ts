@@ -163,10 +163,7 @@ export class SessionLoop {
         }
         if (length === GONE) return Drained.Gone;
         if (length === ABORTED) return Drained.Aborted;
-        // length === EMPTY
-        if (served === 0 || dispatcher.pending > 0 || this.#options.linger === 0) return Drained.Empty;
-        if (!this.#waiter.linger(this.#options.linger)) return Drained.Empty;
-        if (performance.now() >= until) return Drained.Slice;
+        return Drained.Empty;
       }
       return Drained.Slice;
     } finally {

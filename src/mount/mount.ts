@@ -1,0 +1,185 @@
+/**
+ * Mounts a file system and serves it.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/load.ts";
+import { Device } from "../device.ts";
+import { FuseError } from "../errno.ts";
+import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
+import { resolveOptions, type SessionOptions } from "../session/options.ts";
+import { type Passthrough, type SessionEnd, SessionLoop } from "../session/session.ts";
+import { mountDevice, type Mounted } from "./device.ts";
+import type { MountOptions as DeviceOptions } from "./options.ts";
+import { endOnSignal } from "./signals.ts";
+
+/** Options of {@linkcode mount}: of the mount, and of the conversation with the kernel. */
+export interface MountOptions extends DeviceOptions, SessionOptions {
+  /** SIGINT and SIGTERM unmount, then exit with 0. A second signal does not wait. Default true. */
+  signals?: boolean;
+}
+
+/**
+ * How an unmount ended: `"unmounted"`: at once, nobody used it; `"detached"`: it was in use, left the tree at once and
+ * its last user has gone since; `"aborted"`: somebody still used it, and the connection was cut.
+ */
+export type UnmountResult = "unmounted" | "detached" | "aborted";
+
+/** Options of {@linkcode Session.unmount}. */
+export interface UnmountOptions {
+  /** How long to wait for those who use it before the next, harsher step, ms. Default 1000. */
+  timeout?: number;
+}
+
+/** A mounted file system that is being served. */
+export interface Session extends AsyncDisposable {
+  /** Where it is mounted: an absolute path; empty where the descriptor was adopted. */
+  readonly mountpoint: string;
+  /** What was agreed with the kernel. */
+  readonly negotiated: Negotiated;
+  /** `st_dev` of the mount, where it is known. */
+  readonly device?: { readonly major: number; readonly minor: number };
+  /** The files that the kernel reads and writes itself. */
+  readonly passthrough: Passthrough;
+  /** Resolves when the kernel has let go, whoever unmounted, and everything is given back. */
+  readonly closed: Promise<SessionEnd>;
+  /** Unmounts, and ends in any case: plainly, else detached, else by cutting the connection. */
+  unmount(options?: UnmountOptions): Promise<UnmountResult>;
+}
+
+const STEP_MS = 1000;
+const RETRY_MS = 20;
+
+class MountedSession implements Session {
+  readonly mountpoint: string;
+  readonly negotiated: Negotiated;
+  readonly device?: { readonly major: number; readonly minor: number };
+  readonly passthrough: Passthrough;
+  readonly closed: Promise<SessionEnd>;
+  readonly #mounted: Mounted;
+  readonly #loop: SessionLoop;
+  #unmounting: Promise<UnmountResult> | null = null;
+  #timeout = STEP_MS;
+
+  constructor(mounted: Mounted, loop: SessionLoop, negotiated: Negotiated, closed: Promise<SessionEnd>) {
+    this.#mounted = mounted;
+    this.#loop = loop;
+    this.mountpoint = mounted.path;
+    if (mounted.device) this.device = mounted.device;
+    this.negotiated = negotiated;
+    this.passthrough = loop.passthrough;
+    this.closed = closed;
+  }
+
+  unmount({ timeout = STEP_MS }: UnmountOptions = {}): Promise<UnmountResult> {
+    // A second, more impatient call hurries the first.
+    this.#timeout = this.#unmounting === null ? timeout : Math.min(timeout, this.#timeout);
+    return this.#unmounting ??= this.#unmount();
+  }
+
+  async #unmount(): Promise<UnmountResult> {
+    const start = performance.now();
+    for (;;) {
+      const state = await this.#within(start, this.#mounted.unmount());
+      if (state === "unmounted" || state === "gone") {
+        await this.#within(performance.now(), this.closed);
+        if (!this.#ended) break;
+        return "unmounted";
+      }
+      if (state === null || performance.now() - start >= this.#timeout) break;
+      await this.#within(start, new Promise((resolve) => setTimeout(resolve, RETRY_MS)));
+    }
+    if (this.#mounted.isMounted()) {
+      await this.#within(performance.now(), this.#mounted.unmount({ lazy: true }));
+      await this.#within(performance.now(), this.closed);
+      if (this.#ended) return "detached";
+    }
+    this.#mounted.abort();
+    this.#loop.stop();
+    await this.closed;
+    return "aborted";
+  }
+
+  #ended = false;
+
+  /** Marks the session as over, before `closed` resolves. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** The promise's value, or null where it takes longer than the timeout that is in force by then. */
+  async #within<T>(start: number, promise: Promise<T>): Promise<T | null> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<null>((resolve) => {
+      const check = () => {
+        const left = start + this.#timeout - performance.now();
+        if (left <= 0) resolve(null);
+        else timer = setTimeout(check, Math.min(left, RETRY_MS));
+      };
+      check();
+    });
+    try {
+      return await Promise.race([promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.unmount();
+  }
+}
+
+/**
+ * Mounts `fs` on the directory `mountpoint` and serves it until it is unmounted.
+ *
+ * Resolves when the handshake with the kernel is done. As root it uses `mount(2)`, as an ordinary user `fusermount3`.
+ * Rejects with a {@linkcode FuseError} that names the call, the path and the remedy.
+ *
+ * @example
+ * ```ts ignore
+ * import { mount } from "@fusewire/fusewire";
+ *
+ * await using session = await mount({ readdir: () => [] }, "/mnt");
+ * await session.closed;
+ * ```
+ */
+export async function mount(fs: Filesystem, mountpoint: string, options: MountOptions = {}): Promise<Session> {
+  const resolved = resolveOptions(options);
+  const mounted = await mountDevice(mountpoint, options);
+  const device = new Device(libc(), mounted.fd);
+  const loop = new SessionLoop(libc(), device, fs, resolved, mounted.device ? { device: mounted.device } : {});
+  let session: MountedSession | undefined;
+  let forget = () => {};
+  const closed = loop.run().finally(async () => {
+    forget();
+    // Aborted from outside: what is left of the mount answers nobody.
+    if (mounted.isMounted()) await mounted.unmount({ lazy: true }).catch(() => {});
+    await mounted.release();
+    session?.end();
+  });
+  closed.catch(() => {});
+  let negotiated: Negotiated;
+  try {
+    negotiated = await loop.negotiated;
+  } catch (error) {
+    loop.stop();
+    await closed.catch(() => {});
+    throw error instanceof FuseError
+      ? new FuseError(error.code, `cannot serve "${mounted.path}": ${error.message}`, {
+        path: mounted.path,
+        cause: error,
+      })
+      : error;
+  }
+  session = new MountedSession(mounted, loop, negotiated, closed);
+  if (options.signals ?? true) {
+    const one = session;
+    forget = endOnSignal({
+      async end(hurry) {
+        await one.unmount(hurry ? { timeout: 0 } : {});
+      },
+    });
+  }
+  return session;
+}

@@ -1,0 +1,308 @@
+/** A session on the real kernel, served by this process: how it begins, serves, ends, and what it gives back. */
+import { assert, assertEquals, assertGreater, assertMatch, assertRejects } from "@std/assert";
+import { type Attr, type Filesystem, FuseError, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
+import { mountsUnder, openFds, run, tempDir, test, until } from "../support/harness.ts";
+
+const needs = ["root", "fuse"] as const;
+const quiet: MountOptions = { signals: false };
+
+const DIRECTORY: Attr = { mode: 0o040755, nlink: 2 };
+const FILE: Attr = { mode: 0o100644, size: 6 };
+const CONTENT = new TextEncoder().encode("hello\n");
+
+/** One file, `file`, and what a test changes about it. */
+function oneFile(changes: Filesystem = {}): Filesystem {
+  return {
+    lookup: ({ name }) => name === "file" ? { nodeid: 2, attr: FILE } : null,
+    getattr: ({ nodeid }) => ({ attr: nodeid === ROOT_ID ? DIRECTORY : FILE }),
+    readdir: () => [{ name: "file", ino: 2, mode: FILE.mode }],
+    read: ({ offset, size }) => CONTENT.subarray(offset, offset + size),
+    ...changes,
+  };
+}
+
+/** The descriptors of this process that concern a mount. */
+async function fuseFds(): Promise<string[]> {
+  return [...(await openFds()).values()].filter((target) => /fuse|eventfd|pipe|socket/.test(target)).sort();
+}
+
+test("mount: serves a program, and unmount gives everything back", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const before = await fuseFds();
+  let destroyed = 0;
+  const session = await mount(oneFile({ destroy: () => void destroyed++ }), dir.path, quiet);
+  assertEquals(session.negotiated.major, 7);
+  assertGreater(session.negotiated.minor, 30);
+  assertEquals((await run(["cat", dir.join("file")])).stdout, "hello\n");
+  assertMatch((await run(["ls", "-la", dir.path])).stdout, /-rw-r--r-- +1 root root +6 .* file\n/);
+  assertEquals((await run(["cat", dir.join("other")])).code, 1);
+  assertEquals(await session.unmount(), "unmounted");
+  assertEquals(await session.closed, "unmounted");
+  assertEquals(destroyed, 1);
+  assertEquals(await mountsUnder(dir.path), []);
+  assertEquals(await fuseFds(), before);
+});
+
+test("mount: twenty times leaves no descriptor and no child behind", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const children = async () => (await run(`ps --ppid ${Deno.pid} -o pid= | wc -l`)).stdout;
+  const [fds, processes] = [await fuseFds(), await children()];
+  for (let i = 0; i < 20; i++) {
+    await using session = await mount(oneFile(), dir.path, quiet);
+    assertEquals(session.mountpoint, dir.path);
+  }
+  assertEquals(await fuseFds(), fds);
+  assertEquals(await children(), processes);
+  assertEquals(await mountsUnder(dir.path), []);
+});
+
+test("closed: resolves when somebody else unmounts", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  assertEquals((await run(["umount", dir.path])).code, 0);
+  assertEquals(await session.closed, "unmounted");
+  assertEquals(await session.unmount(), "unmounted");
+});
+
+test("closed: resolves when the connection is aborted, and takes the dead mount away", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  await using control = await tempDir();
+  await run(["mount", "-t", "fusectl", "none", control.path]);
+  await Deno.writeTextFile(control.join(String(session.device!.minor), "abort"), "1");
+  assertEquals(await session.closed, "aborted");
+  assertEquals(await mountsUnder(dir.path), []);
+});
+
+test("unmount: a handler that never answers is cut off", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile({ read: () => new Promise(() => {}) }), dir.path, quiet);
+  const reader = run(["cat", dir.join("file")]);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assertEquals(await session.unmount({ timeout: 100 }), "aborted");
+  assertEquals((await reader).code, 1);
+  assertEquals(await mountsUnder(dir.path), []);
+});
+
+test("unmount: a mount in use is detached, and ends with its last user", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  const user = run(`exec 3< ${dir.join("file")}; echo open; sleep 1; cat <&3`);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assertEquals(await session.unmount({ timeout: 3000 }).then(async (how) => [how, (await user).stdout]), [
+    "unmounted",
+    "open\nhello\n",
+  ]);
+});
+
+test("unmount: who stays is cut off after the detach", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  const user = run(`exec 3< ${dir.join("file")}; sleep 1.5; cat <&3`);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assertEquals(await session.unmount({ timeout: 200 }), "aborted");
+  assertEquals((await user).code, 1);
+});
+
+test("unmount: who leaves after the detach was only detached", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  const user = run(`exec 3< ${dir.join("file")}; sleep 1.4; cat <&3`);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assertEquals(await session.unmount({ timeout: 900 }), "detached");
+  assertEquals((await user).stdout, "hello\n");
+});
+
+test("handlers: what they throw is the caller's errno", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const thrown: Record<string, unknown> = {
+    EROFS: new FuseError("EROFS"),
+    ENOENT: new Deno.errors.NotFound("gone"),
+    ENOTEMPTY: Object.assign(new Error("as node says it"), { code: "ENOTEMPTY" }),
+    EINTR: new DOMException("stop", "AbortError"),
+    EIO: new TypeError("a bug"),
+  };
+  const reported: { opcode: string; nodeid: number }[] = [];
+  await using _session = await mount(
+    oneFile({
+      lookup({ name }) {
+        if (name in thrown) throw thrown[name];
+        return Promise.reject(thrown[name.replace("later-", "")]);
+      },
+    }),
+    dir.path,
+    { ...quiet, onError: (_error, where) => reported.push(where) },
+  );
+  for (const name of Object.keys(thrown)) {
+    for (const file of [name, `later-${name}`]) {
+      const script =
+        "import os, sys, errno\ntry: os.lstat(sys.argv[1])\nexcept OSError as e: print(errno.errorcode[e.errno])";
+      assertEquals((await run(["python3", "-c", script, dir.join(file)])).stdout, `${name}\n`);
+    }
+  }
+  assertEquals(reported, [{ opcode: "FUSE_LOOKUP", nodeid: 1 }, { opcode: "FUSE_LOOKUP", nodeid: 1 }]);
+});
+
+test("handlers: asynchronous ones overlap", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const met = Promise.withResolvers<void>();
+  let inside = 0;
+  await using _session = await mount(
+    oneFile({
+      async read({ offset, size }) {
+        if (++inside === 2) met.resolve();
+        await met.promise;
+        return CONTENT.subarray(offset, offset + size);
+      },
+      open: () => ({ directIo: true }),
+    }),
+    dir.path,
+    quiet,
+  );
+  const two = await Promise.all([run(["head", "-c6", dir.join("file")]), run(["head", "-c6", dir.join("file")])]);
+  assertEquals(two.map(({ stdout }) => stdout), ["hello\n", "hello\n"]);
+});
+
+test("loop: timers get their turn under a load that never pauses", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  await using _session = await mount(oneFile(), dir.path, quiet);
+  let ticks = 0;
+  const timer = setInterval(() => ticks++, 10);
+  const script = `import os, sys\nfor i in range(8000): os.stat(sys.argv[1])`;
+  const load = await run(["python3", "-c", script, dir.join("file")]);
+  clearInterval(timer);
+  assertEquals(load.code, 0);
+  assertGreater(ticks, 3);
+});
+
+test("loop: writes beyond the memory in flight wait, and none is lost", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const size = 4 << 20;
+  const content = new Uint8Array(size);
+  let inside = 0, most = 0;
+  await using _session = await mount(
+    oneFile({
+      getattr: ({ nodeid }) => ({ attr: nodeid === ROOT_ID ? DIRECTORY : { ...FILE, size } }),
+      open: () => ({ directIo: true, parallelDirectWrites: true }),
+      async write({ offset, data }) {
+        most = Math.max(most, ++inside);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        content.set(data, offset);
+        inside--;
+        return data.length;
+      },
+    }),
+    dir.path,
+    { ...quiet, maxWrite: 65536, maxInFlight: 3 * (65536 + 4096) },
+  );
+  const writer = (k: number) =>
+    `dd if=/dev/zero bs=64k count=8 status=none | tr '\\0' '\\${k + 101}' | dd of=${dir.join("file")} bs=64k seek=${
+      k * 8
+    } conv=notrunc iflag=fullblock status=none`;
+  const done = await Promise.all(Array.from({ length: 8 }, (_, k) => run(writer(k))));
+  assertEquals(done.map(({ code, stderr }) => [code, stderr]), done.map(() => [0, ""]));
+  for (let k = 0; k < 8; k++) {
+    const octal = Number.parseInt(String(k + 101), 8);
+    assert(content.subarray(k << 19, (k + 1) << 19).every((byte) => byte === octal), `part ${k}`);
+  }
+  assert(most >= 2 && most <= 3, `${most} at once`);
+});
+
+test("mount: inside a mount that the same process serves", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  await using _outer = await mount(
+    {
+      lookup: ({ name }) => name === "inner" ? { nodeid: 2, attr: DIRECTORY } : null,
+      getattr: () => ({ attr: DIRECTORY }),
+      readdir: () => [{ name: "inner", ino: 2, mode: DIRECTORY.mode }],
+    },
+    dir.path,
+    quiet,
+  );
+  await assertRejects(() => mount(oneFile(), dir.join("missing"), quiet), FuseError, "mkdir -p");
+  await using inner = await mount(oneFile(), dir.join("inner"), quiet);
+  assertEquals((await run(["cat", dir.join("inner", "file")])).stdout, "hello\n");
+  assertEquals(await inner.unmount(), "unmounted");
+});
+
+test("mount: an init that throws fails it and leaves nothing", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const before = await fuseFds();
+  const broken: Filesystem = {
+    init() {
+      throw new FuseError("ENOMEM", "no memory for the index");
+    },
+  };
+  await assertRejects(() => mount(broken, dir.path, quiet), FuseError, "no memory for the index");
+  assertEquals(await mountsUnder(dir.path), []);
+  assertEquals(await fuseFds(), before);
+});
+
+test("mount: options that exclude each other are refused in words, before anything is mounted", {}, async () => {
+  await assertRejects(
+    () => mount({}, "/nonexistent", { writebackCache: true, passthrough: true }),
+    TypeError,
+    "writebackCache and passthrough exclude each other",
+  );
+  await assertRejects(() => mount({}, "/nonexistent", { maxWrite: 100 }), RangeError, "maxWrite is 100");
+});
+
+test("readdir: a large directory arrives whole, with attributes and without", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const count = 10_000;
+  await using _session = await mount(
+    oneFile({
+      lookup: ({ name }) => ({ nodeid: Number(name.slice(1)) + 10, attr: FILE, entryTimeout: 60, attrTimeout: 60 }),
+      *readdir() {
+        for (let i = 0; i < count; i++) yield { name: `f${i}`, ino: i + 10, mode: FILE.mode };
+      },
+    }),
+    dir.path,
+    quiet,
+  );
+  const plain = await run(`ls -f ${dir.path} | sort -u | wc -l`);
+  assertEquals(plain.stdout.trim(), String(count + 2));
+  const full = await run(`ls -lU ${dir.path} | grep -c 'root root'`);
+  assertEquals(full.stdout.trim(), String(count));
+});
+
+test("names: bytes that are not UTF-8 survive", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const seen: string[] = [];
+  await using _session = await mount(
+    oneFile({
+      lookup({ name }) {
+        seen.push(name);
+        return { nodeid: 2, attr: FILE };
+      },
+      readdir: () => [{ name: "\udcff\udc80x", ino: 2, mode: FILE.mode }],
+    }),
+    dir.path,
+    quiet,
+  );
+  const script =
+    "import os, sys\nos.stat(os.fsencode(sys.argv[1]) + b'/a\\xe9\\xff')\nprint(os.listdir(os.fsencode(sys.argv[1])))";
+  assertEquals((await run(["python3", "-c", script, dir.path])).stdout, "[b'\\xff\\x80x']\n");
+  assert(seen.includes("a\udce9\udcff"));
+});
+
+test("session: still serves after many requests were interrupted", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  await using _session = await mount(
+    oneFile({
+      open: () => ({ directIo: true }),
+      read: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        return CONTENT;
+      },
+    }),
+    dir.path,
+    quiet,
+  );
+  const impatient = Array.from({ length: 20 }, () => run(["timeout", "-s", "KILL", "0.01", "cat", dir.join("file")]));
+  await Promise.all(impatient);
+  await until(async () => (await run(["head", "-c6", dir.join("file")])).stdout === "hello\n", "a whole read");
+});
