@@ -1,0 +1,549 @@
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import { libc } from "../../ffi/load.ts";
+import { cstring, decodeName } from "../../src/abi/text.ts";
+import { FuseError } from "../../src/errno.ts";
+import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
+import { type MountEntry, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
+import { openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
+import type { Plan, Report } from "./holder.ts";
+
+const c = libc();
+const { O } = c;
+const needs = ["root", "fuse"] as const;
+const asUser = [...needs, "tool:unshare", "tool:nsenter", "tool:setpriv", "tool:fusermount3"] as const;
+
+const FUSE_INIT = 26;
+const F_GETFD = 1, F_GETFL = 3;
+
+function at(path: string): MountEntry | undefined {
+  return readMounts(c).findLast(({ point }) => point === path);
+}
+
+/** The children of this process, zombies too. */
+async function children(): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    const stat = /^\d+$/.test(name) && await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
+    if (stat && Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === Deno.pid) found.push(Number(name));
+  }
+  return found.sort();
+}
+
+/** The guards of a path. */
+async function guards(path: string): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { name } of Deno.readDir("/proc")) {
+    const line = /^\d+$/.test(name) && await Deno.readFile(`/proc/${name}/cmdline`).catch(() => undefined);
+    if (line && decodeName(line).includes(`\0fusewire-guard\0${path}\0`)) found.push(Number(name));
+  }
+  return found;
+}
+
+/** Mounts, and checks that nothing is left after the body has unmounted. */
+async function mounting(
+  path: string,
+  options: MountOptions,
+  body: (mounted: Mounted) => void | Promise<void>,
+): Promise<void> {
+  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
+  const [fds, own] = [await openFds(), await children()];
+  const mounted = await mountDevice(path, options);
+  try {
+    await body(mounted);
+  } finally {
+    if (mounted.isMounted()) await mounted.unmount({ lazy: true });
+    await mounted.release();
+    await mounted.release();
+    c.close(mounted.fd);
+  }
+  assertEquals(await openFds(), fds);
+  assertEquals(await children(), own);
+}
+
+/** Makes a folder whose name may be no UTF-8. */
+function mkdir(parent: string, name: string): string {
+  assertEquals(c.mkdirat(-100, cstring(`${parent}/${name}`), 0o755), 0);
+  return `${parent}/${name}`;
+}
+
+const odd = [
+  "a b",
+  "new\nline",
+  "tab\t",
+  "back\\040slash\\",
+  "quote'\"$(touch x)`y`;*",
+  "\udcff\udcfe\u{e9}",
+  "end\n",
+  "#,-",
+];
+
+test("mountDevice: as root by mount(2), with its options; the device has the INIT request", { needs }, async () => {
+  await using dir = await tempDir();
+  const options = { fsname: "a,b\\ c#", subtype: "x y,z", readOnly: true, noexec: true, noatime: true, maxRead: 8192 };
+  await mounting(dir.path, { ...options, allowOther: true, defaultPermissions: true }, ({ fd, path, how, device }) => {
+    assertEquals({ path, how }, { path: dir.path, how: "mount(2)" });
+    const { source, type, options, superOptions, major, minor } = at(dir.path)!;
+    assertEquals({ source, type }, { source: "a,b\\ c#", type: "fuse.x y,z" });
+    assertEquals(options, "ro,nosuid,nodev,noexec,noatime");
+    assertStringIncludes(superOptions, "user_id=0,group_id=0,default_permissions,allow_other,max_read=8192");
+    assertEquals(device, { major, minor });
+    assertEquals(c.fcntl(fd, F_GETFD, 0), 1);
+    assertEquals(c.fcntl(fd, F_GETFL, 0) & O.NONBLOCK, O.NONBLOCK);
+    const request = new Uint8Array(0x21000);
+    assert(c.read(fd, request) > 40);
+    assertEquals(new DataView(request.buffer).getUint32(4, true), FUSE_INIT);
+    assertEquals(c.read(fd, request), -11);
+  });
+});
+
+test("mountDevice: the defaults, and plain fuse", { needs }, async () => {
+  await using dir = await tempDir();
+  await mounting(dir.path, {}, () => {
+    const { source, type, options, superOptions } = at(dir.path)!;
+    assertEquals([source, type, options], ["fusewire", "fuse.fusewire", "rw,nosuid,nodev,relatime"]);
+    assertEquals(superOptions, "rw,user_id=0,group_id=0");
+  });
+  await mounting(dir.path, { subtype: "", nosuid: false, nodev: false }, () => {
+    assertEquals([at(dir.path)!.type, at(dir.path)!.options], ["fuse", "rw,relatime"]);
+  });
+});
+
+test("mountDevice: a mountpoint with odd bytes, through a link, relative", { needs }, async () => {
+  await using dir = await tempDir();
+  const unmounted = async (mounted: Mounted, path: string) => {
+    assertEquals(mounted.path, path);
+    assert(mounted.isMounted());
+    assertEquals(await mounted.unmount(), "unmounted");
+    assertEquals(at(path), undefined);
+  };
+  for (const name of odd) {
+    const path = mkdir(dir.path, name);
+    await mounting(path, {}, (mounted) => unmounted(mounted, path));
+  }
+  await Deno.symlink(dir.join("a b"), dir.join("link"));
+  await mounting(dir.join("link/"), {}, (mounted) => unmounted(mounted, dir.join("a b")));
+  const up = "../".repeat(Deno.cwd().split("/").length - 1);
+  await mounting(`${up}${dir.path.slice(1)}/./a b/`, {}, (mounted) => unmounted(mounted, dir.join("a b")));
+});
+
+test("Mounted.unmount: unmounted, busy, gone, lazy", { needs: [...needs, "tool:mount"] }, async () => {
+  await using dir = await tempDir();
+  await mounting(dir.path, {}, async (mounted) => {
+    const inside = await c.openAsync(cstring(dir.path), O.PATH | O.CLOEXEC);
+    assertEquals(await mounted.unmount(), "busy");
+    assert(mounted.isMounted());
+    assertEquals(await mounted.unmount({ lazy: true }), "unmounted");
+    assert(!mounted.isMounted());
+    assertEquals(await mounted.unmount(), "gone");
+    c.close(inside);
+  });
+  await mounting(dir.path, {}, async (mounted) => {
+    assertEquals((await run(["umount", dir.path])).code, 0);
+    assert(!mounted.isMounted());
+    assertEquals(await mounted.unmount(), "gone");
+    assertEquals(await mounted.unmount({ lazy: true }), "gone");
+  });
+});
+
+test("Mounted.unmount: not what lies on it, nor what came after it", { needs: [...needs, "tool:mount"] }, async () => {
+  await using dir = await tempDir();
+  await mounting(dir.path, {}, async (mounted) => {
+    assertEquals((await run(["mount", "-t", "tmpfs", "above", dir.path])).code, 0);
+    assert(mounted.isMounted());
+    assertEquals(await mounted.unmount(), "busy");
+    assertEquals(await mounted.unmount({ lazy: true }), "busy");
+    assertEquals(at(dir.path)?.source, "above");
+    assertEquals((await run(["umount", dir.path])).code, 0);
+    assertEquals(await mounted.unmount(), "unmounted");
+    assertEquals((await run(["mount", "-t", "tmpfs", "after", dir.path])).code, 0);
+    assert(!mounted.isMounted());
+    assertEquals(await mounted.unmount(), "gone");
+    assertEquals(at(dir.path)?.source, "after");
+    assertEquals((await run(["umount", dir.path])).code, 0);
+  });
+});
+
+test("Mounted: a folder above it is renamed", { needs }, async () => {
+  await using dir = await tempDir();
+  await Deno.mkdir(dir.join("a/mnt"), { recursive: true });
+  await mounting(dir.join("a/mnt"), {}, async (mounted) => {
+    await Deno.rename(dir.join("a"), dir.join("b"));
+    assert(mounted.isMounted());
+    assertEquals(await mounted.unmount(), "unmounted");
+    assertEquals(at(dir.join("b/mnt")), undefined);
+  });
+});
+
+/** That mounting is refused in these words, and leaves nothing. */
+async function refused(path: string, options: MountOptions, code: string, words: string): Promise<void> {
+  const [fds, own, mounts] = [await openFds(), await children(), readMounts(c)];
+  const error = await assertRejects(() => mountDevice(path, options), FuseError);
+  assertEquals(error.message, words);
+  assertEquals(error.code, code);
+  assertEquals(await openFds(), fds);
+  assertEquals(await children(), own);
+  assertEquals(readMounts(c), mounts);
+}
+
+test("mountDevice: what is wrong with the mountpoint is said, with the remedy", { needs }, async () => {
+  await using dir = await tempDir();
+  const file = dir.join("a file"), missing = dir.join("it's");
+  await Deno.writeTextFile(file, "");
+  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
+  const cannot = (path: string) => `cannot mount on ${JSON.stringify(path)}: `;
+  await refused("", {}, "ENOENT", `${cannot("")}open(2) says ENOENT (the path is empty); name a directory`);
+  const create = `create it first: mkdir -p '${dir.path}/it'\\''s'`;
+  await refused(missing, {}, "ENOENT", `${cannot(missing)}open(2) says ENOENT (no such directory); ${create}`);
+  const noDirectory = "open(2) says ENOTDIR (not a directory); mount on a directory";
+  await refused(file, {}, "ENOTDIR", cannot(file) + noDirectory);
+  await refused(`${file}/x`, {}, "ENOTDIR", cannot(`${file}/x`) + noDirectory);
+  const long = dir.join("x".repeat(256));
+  await refused(long, {}, "ENAMETOOLONG", `${cannot(long)}open(2) says ENAMETOOLONG`);
+  await Deno.symlink("loop", dir.join("loop"));
+  await refused(dir.join("loop"), {}, "ELOOP", `${cannot(dir.join("loop"))}open(2) says ELOOP`);
+  await assertRejects(() => mountDevice(`${dir.path}\0`, {}), FuseError, "NUL");
+  await assertRejects(() => mountDevice(dir.path, { maxRead: 0 }), FuseError, "mount option maxRead ");
+});
+
+test(
+  "mountDevice: on a mount that has lost its server, and below one",
+  { needs: [...needs, "tool:umount"] },
+  async () => {
+    await using dir = await tempDir();
+    const dead = await mountDevice(dir.path, {});
+    c.close(dead.fd);
+    const cannot = `cannot mount on "${dir.path}`;
+    const umount = `unmount it first: umount -l ${dir.path}, or as its owner fusermount3 -u -z ${dir.path}`;
+    const lost = "ENOTCONN (the mount that is there has lost its server)";
+    await refused(dir.path, {}, "ENOTCONN", `${cannot}": statx(2) says ${lost}; ${umount}`);
+    const above = "ENOTCONN (a mount on the way to it has lost its server)";
+    const first = "unmount that one first: umount -l, or as its owner fusermount3 -u -z";
+    await refused(`${dir.path}/x`, {}, "ENOTCONN", `${cannot}/x": open(2) says ${above}; ${first}`);
+    assertEquals(await dead.unmount(), "unmounted");
+    await dead.release();
+  },
+);
+
+test("mountDevice: no descriptor is left", { needs }, async () => {
+  await using dir = await tempDir();
+  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
+  const limit = `ulimit -n 64; exec "$@"`;
+  const holder = holding({ mountpoint: dir.path, steps: ["unmount", "end"] });
+  const lines = await said(["sh", "-c", limit, "sh", ...holder, "crowded"]) as unknown[];
+  assertEquals(lines.splice(-2), ["unmounted", NOTHING_LEFT]);
+  assertEquals((lines.pop() as Report).mounted?.path, dir.path);
+  assert(lines.length > 3);
+  for (const { error, left } of lines as Report[]) {
+    assertEquals(error?.code, "EMFILE", error?.message);
+    assertEquals(left, NOTHING_LEFT);
+  }
+});
+
+test("mountDevice: an adopted descriptor is served where it is mounted, and not guarded", { needs }, async () => {
+  await using dir = await tempDir();
+  await mounting(dir.path, { autoUnmount: false }, async (first) => {
+    const F_DUPFD = 0, F_SETFL = 4;
+    const fd = c.fcntl(first.fd, F_DUPFD, 0);
+    c.fcntl(fd, F_SETFL, O.RDWR);
+    const own = await children();
+    for (const mountpoint of [dir.path, "", "/somewhere/else", `${dir.path}/.`]) {
+      const { path, how, device } = await mountDevice(mountpoint, { fd });
+      assertEquals({ path, how, device }, { path: dir.path, how: "adopted", device: first.device });
+    }
+    assertEquals(await children(), own);
+    assertEquals(c.fcntl(fd, F_GETFD, 0), 1);
+    assertEquals(c.fcntl(fd, F_GETFL, 0) & O.NONBLOCK, O.NONBLOCK);
+    const mounted = await mountDevice(dir.path, { fd });
+    assert(mounted.isMounted());
+    assertEquals(await mounted.unmount(), "unmounted");
+    assert(!mounted.isMounted());
+    assertEquals(mounted.abort(), false);
+    await mounted.release();
+    c.close(fd);
+  });
+});
+
+test("mountDevice: a descriptor that is no mounted device is not adopted", { needs }, async () => {
+  await using dir = await tempDir();
+  const cannot = `cannot mount on "${dir.path}": `;
+  const nothing = c.open(cstring("/dev/null"), O.RDWR | O.CLOEXEC, 0);
+  const device = c.open(cstring("/dev/fuse"), O.RDWR | O.CLOEXEC, 0);
+  const of = (fd: number) => `of descriptor ${fd} (option fd)`;
+  const open = "hand over an open descriptor", fuse = "hand over an open /dev/fuse";
+  await refused(dir.path, { fd: 9999 }, "EBADF", `${cannot}fcntl(2) ${of(9999)} says EBADF; ${open}`);
+  await refused(dir.path, { fd: nothing }, "EINVAL", `${cannot}fstat(2) ${of(nothing)} says EINVAL; ${fuse}`);
+  const mounted = "hand over a device that is mounted";
+  await refused(dir.path, { fd: device }, "ENOTCONN", `${cannot}poll(2) ${of(device)} says ENOTCONN; ${mounted}`);
+  c.close(nothing);
+  c.close(device);
+});
+
+// What a process of its own does.
+
+const script = new URL("./holder.ts", import.meta.url).pathname;
+
+function holding(plan: Plan): string[] {
+  return [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", script, JSON.stringify(plan)];
+}
+
+/** A mount namespace, and users without privileges in it who may open `/dev/fuse`. */
+interface Namespace extends AsyncDisposable {
+  readonly dir: TempDir;
+  /** Runs as root in it. */
+  enter(command: readonly string[] | string): string[];
+  /** Runs as nobody in it. */
+  user(command: readonly string[]): string[];
+  /** What is mounted at a path in it. */
+  at(path: string): Promise<MountEntry | undefined>;
+}
+
+const NOBODY = 65534;
+
+async function namespace(setup = ""): Promise<Namespace> {
+  const dir = await tempDir();
+  await Deno.mkdir(dir.join("mnt"));
+  await Deno.mkdir(dir.join("cache"));
+  for (const name of ["mnt", "cache"]) await Deno.chown(dir.join(name), NOBODY, NOBODY);
+  const prepare = `
+    mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse
+    ${setup}
+    echo mounted
+    exec sleep 600
+  `;
+  const keeper = await startServer(["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path]);
+  const enter = (command: readonly string[] | string) => {
+    const words = typeof command === "string" ? ["sh", "-ec", command] : command;
+    return ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...words];
+  };
+  return {
+    dir,
+    enter,
+    user(command) {
+      const become = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...command]);
+    },
+    async at(path) {
+      const mounts = parseMounts(await Deno.readFile(`/proc/${keeper.pid}/mountinfo`));
+      return mounts.findLast(({ point }) => point === path);
+    },
+    async [Symbol.asyncDispose]() {
+      // With its last process the namespace and its mounts go.
+      await keeper[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** What a holder says, line by line. */
+async function said(command: string[]): Promise<[Report, ...unknown[]]> {
+  const { stdout, stderr } = await run(command);
+  assertEquals(stderr, "");
+  return stdout.trim().split("\n").map((line) => JSON.parse(line)) as [Report, ...unknown[]];
+}
+
+const NOTHING_LEFT = "0 descriptors, no children";
+
+test("mountDevice: an ordinary user mounts and unmounts through fusermount3", { needs: asUser }, async () => {
+  await using space = await namespace();
+  const mountpoint = space.dir.join("mnt");
+  const steps = ["isMounted", "enter", "unmount", "isMounted", "leave", "unmount", "unmount", "end"] as const;
+  const [{ mounted }, ...rest] = await said(space.user(holding({ mountpoint, steps })));
+  assertEquals([mounted?.path, mounted?.how], [mountpoint, "fusermount3"]);
+  assertEquals(rest, [true, "busy", true, "unmounted", "gone", NOTHING_LEFT]);
+  assertEquals(await space.at(mountpoint), undefined);
+  // Lazily, while it is in use.
+  const lazily = ["enter", "lazy", "isMounted", "unmount", "leave", "end"] as const;
+  const [, ...after] = await said(space.user(holding({ mountpoint, steps: lazily })));
+  assertEquals(after, ["unmounted", false, "gone", NOTHING_LEFT]);
+});
+
+test("mountDevice: the options through fusermount3", { needs: asUser }, async () => {
+  await using space = await namespace();
+  const mountpoint = space.dir.join("mnt");
+  const options = {
+    fsname: "a,b\\,c \\",
+    subtype: "x,y\\",
+    readOnly: true,
+    noexec: true,
+    noatime: true,
+    maxRead: 8192,
+  };
+  const plan: Plan = { mountpoint, options: { ...options, defaultPermissions: true }, steps: ["hold"] };
+  await using _holder = await startServer(space.user(holding(plan)));
+  const { source, type, options: flags, superOptions } = (await space.at(mountpoint))!;
+  assertEquals({ source, type }, { source: options.fsname, type: `fuse.${options.subtype}` });
+  assertEquals(flags, "ro,nosuid,nodev,noexec,noatime");
+  assertEquals(superOptions, `ro,user_id=${NOBODY},group_id=${NOBODY},default_permissions,max_read=8192`);
+});
+
+test("mountDevice: mountpoints with odd bytes through fusermount3", { needs: asUser }, async () => {
+  await using space = await namespace();
+  for (const name of odd) {
+    const mountpoint = mkdir(space.dir.join("mnt"), name);
+    assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
+    const steps = ["isMounted", "enter", "unmount", "leave", "unmount", "isMounted", "end"] as const;
+    const [{ mounted }, ...rest] = await said(space.user(holding({ mountpoint, steps })));
+    assertEquals([mounted?.path, mounted?.how], [mountpoint, "fusermount3"]);
+    assertEquals(rest, [true, "busy", "unmounted", false, NOTHING_LEFT], name);
+  }
+});
+
+test("mountDevice: what an ordinary user may not is said, with the remedy", { needs: asUser }, async () => {
+  await using space = await namespace();
+  const refusedWith = async (plan: Omit<Plan, "steps">, code: string, words: string, through: string[] = []) => {
+    const [{ error, left }] = await said(space.user([...through, ...holding({ ...plan, steps: [] })]));
+    assertEquals(error?.message, `cannot mount on ${JSON.stringify(plan.mountpoint)}: ${words}`);
+    assertEquals([error?.code, left], [code, NOTHING_LEFT]);
+  };
+  const mountpoint = space.dir.join("mnt");
+  const allow = "option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf";
+  const remedy = "write a line user_allow_other into /etc/fuse.conf, or mount without allowOther";
+  const says = `mount(2) says EPERM; fusermount3 says "${allow}"; ${remedy}`;
+  await refusedWith({ mountpoint, options: { allowOther: true } }, "EPERM", says);
+  const foreign = `user has no write access to mountpoint ${space.dir.path}`;
+  const own = "mount on a directory of your own";
+  const words = `mount(2) says EPERM; fusermount3 says "${foreign}"; ${own}`;
+  await refusedWith({ mountpoint: space.dir.path }, "EACCES", words);
+  await Deno.mkdir(space.dir.join("closed/x"), { recursive: true });
+  await Deno.chmod(space.dir.join("closed"), 0o700);
+  const closed = `open(2) says EACCES (this user may not enter it); ${own}`;
+  await refusedWith({ mountpoint: space.dir.join("closed/x") }, "EACCES", closed);
+  const absent = "fusermount3, which may do it for ordinary users, is not there: install fuse3, or be root";
+  await refusedWith({ mountpoint }, "EPERM", `mount(2) says EPERM; ${absent}`, ["env", "PATH=/nowhere"]);
+});
+
+test("mountDevice: allowOther where /etc/fuse.conf has user_allow_other", { needs: asUser }, async () => {
+  await using space = await namespace('echo user_allow_other > "$1/conf"; mount --bind "$1/conf" /etc/fuse.conf');
+  const mountpoint = space.dir.join("mnt");
+  const plan: Plan = { mountpoint, options: { allowOther: true }, steps: ["hold"] };
+  await using _holder = await startServer(space.user(holding(plan)));
+  assertStringIncludes((await space.at(mountpoint))!.superOptions, "allow_other");
+});
+
+test(
+  "mountDevice: what the device refuses is said, with the remedy, and leaves no guard",
+  { needs: asUser },
+  async () => {
+    await using space = await namespace();
+    const mountpoint = space.dir.join("mnt"), cannot = `cannot mount on "${mountpoint}": `;
+    const holder = holding({ mountpoint, steps: [] });
+    const [unprivileged] = await said(space.enter(["setpriv", "--bounding-set=-sys_admin", ...holder]));
+    const helper = `fusermount3 says "mount failed: Operation not permitted"`;
+    const capability = "it needs CAP_SYS_ADMIN, as docker run --cap-add SYS_ADMIN";
+    assertEquals(unprivileged.error?.message, `${cannot}mount(2) says EPERM; ${helper}; ${capability}`);
+    assertEquals([unprivileged.error?.code, unprivileged.left], ["EPERM", NOTHING_LEFT]);
+
+    await run(space.enter("mount --bind /dev/null /dev/fuse"));
+    const [other] = await said(space.enter(holder));
+    const none = "/dev/fuse is no FUSE device, or of another user namespace";
+    assertEquals(other.error?.message, `${cannot}mount(2) says EINVAL (${none})`);
+    assertEquals([other.error?.code, other.left], ["EINVAL", NOTHING_LEFT]);
+
+    await run(space.enter("mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3"));
+    const [missing] = await said(space.enter(holder));
+    const load = "load it: modprobe fuse; or give it to the container: --device /dev/fuse";
+    assertEquals(missing.error?.message, `${cannot}open(2) of /dev/fuse says ENOENT; ${load}`);
+    assertEquals([missing.error?.code, missing.left], ["ENOENT", NOTHING_LEFT]);
+  },
+);
+
+test("Mounted.abort: cuts the connection through fusectl", { needs: asUser }, async () => {
+  await using space = await namespace(
+    "mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections",
+  );
+  const mountpoint = space.dir.join("mnt");
+  const plan: Plan = { mountpoint, steps: ["abort", "abort", "isMounted", "unmount", "end"] };
+  for (const command of [space.enter(holding(plan)), space.user(holding(plan))]) {
+    const [, ...rest] = await said(command);
+    assertEquals(rest, [true, false, true, "unmounted", NOTHING_LEFT]);
+  }
+});
+
+test("mountDevice: without a shell there is no guard, and that is said", { needs: asUser }, async () => {
+  await using space = await namespace();
+  const mountpoint = space.dir.join("mnt");
+  // The shell is what /bin/sh leads to.
+  await run(space.enter(["mount", "--bind", "/dev/null", await Deno.realPath("/bin/sh")]));
+  const [{ error, left }] = await said(space.enter(holding({ mountpoint, steps: [] })));
+  const spawn = "posix_spawnp(3) of /bin/sh, the guard, says EACCES";
+  const remedy = "without a guard the mount would outlive this process; to do without: autoUnmount: false";
+  assertEquals(error?.message, `cannot mount on "${mountpoint}": ${spawn}; ${remedy}`);
+  assertEquals([error?.code, left], ["EACCES", NOTHING_LEFT]);
+  const plan: Plan = { mountpoint, options: { autoUnmount: false }, steps: ["isMounted", "unmount", "end"] };
+  assertEquals((await said(space.enter(holding(plan)))).slice(1), [true, "unmounted", NOTHING_LEFT]);
+});
+
+// The guard.
+
+test("autoUnmount: a guard keeps nothing of the server open and outlives its signals", { needs }, async () => {
+  await using dir = await tempDir();
+  await Deno.mkdir(dir.join("mnt"));
+  // A descriptor that the server was started with, and a folder that it runs in.
+  const command = ["sh", "-c", 'exec "$@" 7</tmp', "sh", ...holding({ mountpoint: dir.join("mnt"), steps: ["hold"] })];
+  await using holder = await startServer(command, { cwd: dir.path });
+  const [guard] = await guards(dir.join("mnt"));
+  const fds = await openFds(guard);
+  assertEquals([...fds.keys()].sort(), [0, 1, 2]);
+  assertMatch(fds.get(0)!, /^pipe:/);
+  assertEquals([fds.get(1), fds.get(2)], ["/dev/null", "/dev/null"]);
+  assertEquals(await Deno.readLink(`/proc/${guard}/cwd`), "/");
+  const stat = (await Deno.readTextFile(`/proc/${guard}/stat`)).replace(/^.*\) /, "").split(" ");
+  assertEquals(Number(stat[3]), guard, "a session of its own");
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) Deno.kill(guard, signal);
+  await holder.stop("SIGKILL");
+  await until(() => at(dir.join("mnt")) === undefined, "unmounted by the guard");
+  await until(async () => (await guards(dir.join("mnt"))).length === 0, "the guard has ended");
+});
+
+test("autoUnmount: a server that is killed leaves no mount, however the path is spelt", { needs: asUser }, async () => {
+  await using space = await namespace();
+  for (const name of odd) {
+    const mountpoint = mkdir(space.dir.join("mnt"), name);
+    assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
+    const command = holding({ mountpoint, steps: ["hold"] });
+    for (const [how, words] of [["mount(2)", space.enter(command)], ["fusermount3", space.user(command)]] as const) {
+      await using holder = await startServer(words);
+      assertStringIncludes(holder.output, `"how":"${how}"`);
+      assert(await space.at(mountpoint));
+      // Its output ends with it: the guard does not hold it.
+      await holder.stop("SIGKILL");
+      await until(async () => await space.at(mountpoint) === undefined, `${how} ${JSON.stringify(name)}: unmounted`);
+      await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
+    }
+  }
+});
+
+test("autoUnmount: a guard leaves alone what came after its mount", { needs: [...needs, "tool:mount"] }, async () => {
+  await using dir = await tempDir();
+  await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["hold"] }));
+  assertEquals((await run(["umount", dir.path])).code, 0);
+  // Its device number is free again: another mount of FUSE may get it.
+  const after = await mountDevice(dir.path, { fsname: "after", autoUnmount: false });
+  const [guard] = await guards(dir.path);
+  await holder.stop("SIGKILL");
+  await until(async () => !(await guards(dir.path)).includes(guard), "the guard has ended");
+  assertEquals(at(dir.path)?.source, "after");
+  assertEquals(await after.unmount(), "unmounted");
+  await after.release();
+  c.close(after.fd);
+});
+
+test("autoUnmount: false: nobody unmounts", { needs: [...needs, "tool:umount"] }, async () => {
+  await using dir = await tempDir();
+  const plan: Plan = { mountpoint: dir.path, options: { autoUnmount: false }, steps: ["hold"] };
+  await using holder = await startServer(holding(plan));
+  assertEquals(await guards(dir.path), []);
+  await holder.stop("SIGKILL");
+  assert(at(dir.path));
+  assertEquals((await run(["umount", "-l", dir.path])).code, 0);
+});
+
+test("autoUnmount: a guard that is let go leaves the mount", { needs }, async () => {
+  await using dir = await tempDir();
+  await mounting(dir.path, {}, async (mounted) => {
+    assertEquals((await guards(dir.path)).length, 1);
+    await mounted.release();
+    assertEquals(await guards(dir.path), []);
+    assert(mounted.isMounted());
+  });
+});

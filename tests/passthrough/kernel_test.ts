@@ -1,0 +1,211 @@
+/** Passthrough on the real kernel: the data never comes by, ids are counted, and where the kernel refuses it still works. */
+import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import { type Filesystem, mirror, mount, type MountOptions, type OpenReply, type Session } from "../../mod.ts";
+import { run, type TempDir, tempDir, test } from "../support/harness.ts";
+
+const needs = ["root", "fuse"] as const;
+const quiet: MountOptions = { signals: false };
+
+interface Place extends AsyncDisposable {
+  readonly source: TempDir;
+  readonly mnt: TempDir;
+  readonly session: Session;
+  /** How often each method was called. */
+  readonly calls: Record<string, number>;
+}
+
+/** A mirror whose calls are counted, and whose open replies a test may change. */
+async function place(options: MountOptions = {}, change: (reply: OpenReply) => OpenReply = (r) => r): Promise<Place> {
+  const source = await tempDir(), mnt = await tempDir();
+  const calls: Record<string, number> = {};
+  const own = mirror(source.path, { passthrough: options.passthrough ?? true });
+  const counted: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(own)) {
+    counted[name] = (...args: unknown[]) => {
+      calls[name] = (calls[name] ?? 0) + 1;
+      const value = method(...args);
+      return name === "open" ? change(value) : value;
+    };
+  }
+  const session = await mount(counted as Filesystem, mnt.path, { ...quiet, ...options });
+  return {
+    source,
+    mnt,
+    session,
+    calls,
+    async [Symbol.asyncDispose]() {
+      await session.unmount();
+      own[Symbol.dispose]();
+      await mnt[Symbol.asyncDispose]();
+      await source[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const python = (script: string, ...args: string[]) => run(["python3", "-c", script, ...args]);
+
+test("passthrough: reads and writes never come by, and every id is closed", { needs, sanitize: false }, async () => {
+  await using p = await place();
+  assertEquals(p.session.passthrough.unavailable, null);
+  await run(`head -c 3000000 /dev/urandom > ${p.source.join("a")}`);
+  assertEquals((await run(["cp", p.mnt.join("a"), p.mnt.join("b")])).code, 0);
+  assertEquals((await run(["cmp", p.source.join("a"), p.mnt.join("b")])).code, 0);
+  assertEquals((await run(["cmp", p.source.join("b"), p.mnt.join("a")])).code, 0);
+  assertEquals([p.calls.read, p.calls.write], [undefined, undefined]);
+  const { registered, closed, open, fallbacks } = p.session.passthrough.stats();
+  assertGreater(registered, 3);
+  assertEquals([closed, open, fallbacks], [registered, 0, {}]);
+});
+
+test("passthrough: all opens of an inode share one id, by either name", { needs, sanitize: false }, async () => {
+  await using p = await place();
+  await run(`echo one > ${p.source.join("a")}; ln ${p.source.join("a")} ${p.source.join("b")}`);
+  const script = `
+import os, sys
+a, b = sys.argv[1:]
+fds = [os.open(n, os.O_RDWR) for n in (a, b, a, b) for _ in range(10)]
+assert all(os.pread(fd, 3, 0) == b"one" for fd in fds)
+os.pwrite(fds[0], b"two", 0)
+assert os.pread(fds[-1], 3, 0) == b"two"
+`;
+  const done = await python(script, p.mnt.join("a"), p.mnt.join("b"));
+  assertEquals([done.code, done.stderr], [0, ""]);
+  assertEquals(p.calls.open, 40);
+  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+});
+
+test("passthrough: a mapping pins the id until munmap", { needs, sanitize: false }, async () => {
+  await using p = await place();
+  await run(`head -c 8192 /dev/zero > ${p.source.join("a")}`);
+  const script = `
+import mmap, os, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+m = mmap.mmap(fd, 8192)
+os.close(fd)
+fd = os.open(sys.argv[1], os.O_RDWR)
+m[0:4] = b"mmap"
+assert os.pread(fd, 4, 0) == b"mmap"
+os.pwrite(fd, b"file", 4096)
+assert m[4096:4100] == b"file"
+`;
+  const done = await python(script, p.mnt.join("a"));
+  assertEquals([done.code, done.stderr], [0, ""]);
+  assertEquals((await run(["head", "-c4", p.source.join("a")])).stdout, "mmap");
+  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+});
+
+test("passthrough: sizes are right after writes by the kernel, and O_APPEND lands at the end", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using p = await place();
+  const file = p.mnt.join("log");
+  const writers = Array.from({ length: 4 }, (_, k) => run(`for i in $(seq 50); do echo ${k}-$i >> ${file}; done`));
+  await Promise.all(writers);
+  assertEquals((await run(`wc -l < ${file}`)).stdout.trim(), "200");
+  const sizes = await run(["stat", "-c%s", file, p.source.join("log")]);
+  const [through, native] = sizes.stdout.trim().split("\n");
+  assertEquals(through, native);
+  assertEquals((await run(`echo new > ${file} && cat ${p.source.join("log")}`)).stdout, "new\n");
+});
+
+test("passthrough: an open without backing beside backed ones is served by read", {
+  needs,
+  sanitize: false,
+}, async () => {
+  let opens = 0;
+  await using p = await place({}, ({ backing, ...reply }) => ++opens === 2 ? reply : { ...reply, backing });
+  await run(`echo data > ${p.source.join("a")}`);
+  const script = `
+import os, sys
+fds = [os.open(sys.argv[1], os.O_RDONLY) for _ in range(3)]
+print([os.pread(fd, 4, 0).decode() for fd in fds])
+`;
+  const done = await python(script, p.mnt.join("a"));
+  assertEquals([done.stderr, done.stdout], ["", "['data', 'data', 'data']\n"]);
+  assertEquals(p.calls.read, 1);
+  assertEquals(p.session.passthrough.stats().open, 0);
+});
+
+test("passthrough: a handle through the page cache makes later ones fall back, until it is gone", {
+  needs,
+  sanitize: false,
+}, async () => {
+  let opens = 0;
+  await using p = await place({}, ({ backing, ...reply }) => ++opens === 1 ? reply : { ...reply, backing });
+  await run(`echo data > ${p.source.join("a")}`);
+  const script = `
+import os, sys
+fds = [os.open(sys.argv[1], os.O_RDONLY) for _ in range(3)]
+assert [os.pread(fd, 4, 0) for fd in fds] == [b"data"] * 3
+`;
+  const done = await python(script, p.mnt.join("a"));
+  assertEquals([done.code, done.stderr], [0, ""]);
+  assertEquals(p.session.passthrough.stats(), {
+    registered: 0,
+    closed: 0,
+    open: 0,
+    fallbacks: { "the inode is open through the page cache": 2 },
+  });
+  assertEquals((await run(["cat", p.mnt.join("a")])).stdout, "data\n");
+  assertEquals(p.session.passthrough.stats().registered, 1);
+});
+
+test("passthrough: a backing file on a stacked file system falls back at depth 1 and works at depth 2", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using layers = await tempDir();
+  await run(
+    `cd ${layers.path} && mkdir up merged && mount -t tmpfs none up && mkdir up/u up/w up/d && echo deep > up/d/a &&
+    mount -t overlay none -o lowerdir=up/d,upperdir=up/u,workdir=up/w merged`,
+  );
+  for (const maxStackDepth of [1, 2] as const) {
+    await using mnt = await tempDir();
+    using fs = mirror(layers.join("merged"));
+    await using session = await mount(fs, mnt.path, { ...quiet, maxStackDepth });
+    assertEquals(
+      (await run(`cat ${mnt.join("a")} && echo more >> ${mnt.join("a")}`)).stdout,
+      [
+        "deep\n",
+        "deep\nmore\n",
+      ][maxStackDepth - 1],
+    );
+    const { registered, fallbacks } = session.passthrough.stats();
+    if (maxStackDepth === 2) assertEquals([registered > 0, fallbacks], [true, {}]);
+    else assertEquals([registered, Object.keys(fallbacks)], [0, ["FUSE_DEV_IOC_BACKING_OPEN says ELOOP"]]);
+  }
+});
+
+test("passthrough: off by option, and says so", { needs, sanitize: false }, async () => {
+  await using p = await place({ passthrough: false });
+  assertEquals(p.session.passthrough.unavailable, "the option passthrough is off");
+  assertEquals((await run(`echo own > ${p.mnt.join("a")} && cat ${p.mnt.join("a")}`)).stdout, "own\n");
+  assertGreater(p.calls.write, 0);
+  assertEquals(p.session.passthrough.stats().registered, 0);
+});
+
+test("passthrough: with the writeback cache the session serves, and says why", { needs, sanitize: false }, async () => {
+  const source = await tempDir(), mnt = await tempDir();
+  {
+    using fs = mirror(source.path);
+    await using session = await mount(fs, mnt.path, { ...quiet, writebackCache: true });
+    assertStringIncludes(session.passthrough.unavailable!, "writeback cache");
+    const file = mnt.join("a");
+    assertEquals((await run(`echo one > ${file}; echo two >> ${file}; cat ${file}`)).stdout, "one\ntwo\n");
+  }
+  assertEquals((await run(["cat", source.join("a")])).stdout, "one\ntwo\n");
+  await mnt[Symbol.asyncDispose]();
+  await source[Symbol.asyncDispose]();
+});
+
+test("passthrough: a client that dies with open files leaves no id", { needs, sanitize: false }, async () => {
+  await using p = await place();
+  await run(`echo data > ${p.source.join("a")}`);
+  const script = `import os, sys, signal
+fds = [os.open(sys.argv[1], os.O_RDWR) for _ in range(100)]
+os.kill(os.getpid(), signal.SIGKILL)`;
+  assertEquals((await python(script, p.mnt.join("a"))).code, 137);
+  await run(["cat", p.mnt.join("a")]);
+  assertEquals(p.session.passthrough.stats().open, 0);
+});
