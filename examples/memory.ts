@@ -15,6 +15,7 @@ try {
   await using session = await mount(memory(), paths[0], {
     fsname: "memory",
     defaultPermissions: true,
+    handleKillpriv: true,
     allowOther: flags.includes("--allow-other"),
   });
   console.log(`mounted on ${session.mountpoint}`);

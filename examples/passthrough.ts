@@ -23,6 +23,7 @@ try {
     fsname: source,
     passthrough,
     defaultPermissions: true,
+    handleKillpriv: true,
     allowOther: flags.includes("--allow-other"),
   });
   const { unavailable } = session.passthrough;

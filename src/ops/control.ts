@@ -36,6 +36,17 @@ export const interrupt = op({
   call: nothing,
 });
 
+/** Carries what a FUSE_NOTIFY_RETRIEVE asked for. Its number is that of the notification: an answer could hit another request. */
+export const notifyReply = op({
+  opcode: "FUSE_NOTIFY_REPLY",
+  method: null,
+  absent: "ok",
+  builtin: true,
+  silent: true,
+  decode: nothing,
+  call: nothing,
+});
+
 export const syncfs = op({
   opcode: "FUSE_SYNCFS",
   method: "syncfs",

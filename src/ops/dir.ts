@@ -2,9 +2,9 @@
 import { FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE } from "../abi/flags.ts";
 import type { Message, Reply } from "../abi/message.ts";
 import { fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in } from "../abi/structs.ts";
-import type { Awaitable, OpendirReply } from "../fs/types.ts";
+import type { Awaitable, ForgetArgs, OpendirReply } from "../fs/types.ts";
 import { list, type Piece } from "./directories.ts";
-import { nothing } from "./encode.ts";
+import { forgetAll, nothing } from "./encode.ts";
 import { fsyncArgs, openArgs, releaseArgs } from "./file.ts";
 import { op, type OpContext } from "./op.ts";
 
@@ -15,16 +15,16 @@ export const opendir = op({
   method: "opendir",
   absent: "ok",
   builtin: true,
-  decode: (m) => ({ ...openArgs(m), handle: 0 }),
-  call: (fs, args, request): Awaitable<OpendirReply> => fs.opendir?.(args, request) ?? OPENED,
+  decode: (m) => ({ asked: openArgs(m), handle: 0 }),
+  call: (fs, { asked }, request): Awaitable<OpendirReply> => fs.opendir ? fs.opendir(asked, request) : OPENED,
   encode(reply, opened, args, { directories }) {
     args.handle = directories.add(opened.fh ?? 0);
     const bits = (opened.cacheDir ? FOPEN_CACHE_DIR : 0) | (opened.keepCache ? FOPEN_KEEP_CACHE : 0);
     reply.struct(fuse_open_out, { fh: args.handle, open_flags: bits, backing_id: 0 });
   },
-  undelivered(opened, { handle, nodeid, flags }, { fs, directories }) {
+  undelivered(opened, { handle, asked: { nodeid, flags } }, { fs, directories }) {
     directories.remove(handle);
-    fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
+    return fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
   },
 });
 
@@ -57,12 +57,14 @@ export const readdirplus = op({
   encode: packed,
   undelivered(bytes, _args, { fs }) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    const counted: ForgetArgs[] = [];
     for (let at = 0; at < bytes.length;) {
       const { nodeid } = fuse_entry_out.read(view, at);
-      if (nodeid !== 0) fs.forget?.({ nodeid, nlookup: 1 });
+      if (nodeid !== 0) counted.push({ nodeid, nlookup: 1 });
       const { namelen } = fuse_dirent.read(view, at + fuse_entry_out.size);
       at += fuse_entry_out.size + Math.ceil((fuse_dirent.size + namelen) / 8) * 8;
     }
+    return forgetAll(fs, counted);
   },
 });
 

@@ -5,6 +5,8 @@
  * over them is kept open here and numbered; where the kernel asks for another place than the pass stands at (rewinddir,
  * seekdir), a new pass begins and runs up to it.
  *
+ * As with getdents(2), an error in the middle of a piece ends the piece, and is answered to the next request.
+ *
  * Offsets on the wire: 1 and 2 follow the `"."` and `".."` that are added in front; an author's cookie is shifted by 2.
  */
 import { FUSE_NAME_OFFSET, FUSE_NAME_OFFSET_DIRENTPLUS } from "../abi/constants.ts";
@@ -18,6 +20,8 @@ import { putEntry } from "./encode.ts";
 const DOTS = 2;
 /** An inode number that is not known but must not be 0, for 0 marks a deleted entry. As libfuse has it. */
 const UNKNOWN_INO = 0xffffffff;
+/** Bytes of the largest piece: the kernel asks for no more, unless its pages are large. */
+const LARGEST_PIECE = 1 << 20;
 
 type Source = Iterator<DirEntry> | AsyncIterator<DirEntry>;
 
@@ -31,10 +35,12 @@ export class Directory {
   source: Source | null = null;
   /** Taken from the pass, but it did not fit. */
   pending: DirEntry | null = null;
-  /** Whether the pass is numbered here, for want of the author's cookies. */
-  numbered = false;
+  /** Whether passes are numbered here, for want of the author's cookies; null: not known yet. */
+  numbered: boolean | null = null;
   /** Whether the author's first entry was ".", so that none are added. */
   ownDots = false;
+  /** What ended the pass at `position`, to be answered to who asks for more. */
+  failure: { readonly error: unknown } | null = null;
   /** The piece being put together; another request for the same handle waits for it. */
   busy: Promise<unknown> | null = null;
 
@@ -47,9 +53,14 @@ export class Directory {
     const source = this.source;
     this.source = null;
     this.pending = null;
-    // A generator may hold something that its `finally` gives back; nobody waits for it.
-    const ended = source?.return?.();
-    if (ended instanceof Promise) ended.catch(() => {});
+    this.failure = null;
+    // A generator may hold something that its `finally` gives back; nobody waits for it, nor for its errors.
+    try {
+      const ended = source?.return?.();
+      if (ended instanceof Promise) ended.catch(() => {});
+    } catch {
+      // As above.
+    }
   }
 }
 
@@ -122,38 +133,60 @@ class Packer {
     this.#fs = fs;
     this.#piece = piece;
     this.#request = request;
-    this.#out = new Uint8Array(piece.size);
+    this.#out = new Uint8Array(Math.min(piece.size, LARGEST_PIECE));
     this.#view = new DataView(this.#out.buffer);
   }
 
   run(): Awaitable<Uint8Array> {
-    const { directory: d, offset } = this.#piece;
-    if (offset === d.position && offset !== 0 && d.source !== null) return this.#fill();
-    const entries = this.#begin();
-    return entries instanceof Promise ? entries.then((e) => this.#pass(e)) : this.#pass(entries);
+    try {
+      const packed = this.#start();
+      return packed instanceof Promise ? packed.catch((error) => this.#failed(error)) : packed;
+    } catch (error) {
+      return this.#failed(error);
+    }
   }
 
-  /** Asks the author for a new pass. */
-  #begin(): Awaitable<DirEntries> {
+  #failed(error: unknown): Uint8Array {
+    const { directory: d } = this.#piece;
+    d.close();
+    if (this.#length === 0) throw error;
+    d.failure = { error };
+    return this.#done();
+  }
+
+  #start(): Awaitable<Uint8Array> {
+    const { directory: d, offset } = this.#piece;
+    if (offset === d.position && offset !== 0) {
+      if (d.failure !== null) throw d.failure.error;
+      if (d.source !== null) return this.#fill();
+    }
+    return this.#begin();
+  }
+
+  /** Asks the author for a new pass: from the start, unless cookies are known to be the author's. */
+  #begin(): Awaitable<Uint8Array> {
     const { directory: d, nodeid, offset } = this.#piece;
     d.close();
-    const from = d.numbered || offset <= DOTS ? 0 : offset - DOTS;
-    return this.#fs.readdir!({ nodeid, fh: d.fh, offset: from }, this.#request);
+    const from = d.numbered !== false || offset <= DOTS ? 0 : offset - DOTS;
+    const entries = this.#fs.readdir!({ nodeid, fh: d.fh, offset: from }, this.#request);
+    return entries instanceof Promise ? entries.then((e) => this.#pass(e, from)) : this.#pass(entries, from);
   }
 
-  #pass(entries: DirEntries): Awaitable<Uint8Array> {
+  #pass(entries: DirEntries, from: number): Awaitable<Uint8Array> {
     const { directory: d, offset } = this.#piece;
-    if (Symbol.iterator in entries) d.source = entries[Symbol.iterator]();
+    // An array is copied, for its author may keep and change it: a pass by index would then miss entries.
+    if (Array.isArray(entries)) d.source = entries.slice().values();
+    else if (Symbol.iterator in entries) d.source = entries[Symbol.iterator]();
     else if (Symbol.asyncIterator in entries) d.source = entries[Symbol.asyncIterator]();
     else throw new TypeError("readdir answered something that is not iterable");
     const first = this.#next();
     const go = (entry: DirEntry | null): Awaitable<Uint8Array> => {
       d.pending = entry;
-      if (offset === 0) {
-        d.numbered = entry !== null && entry.offset === undefined;
-        d.ownDots = entry !== null && entry.name === ".";
+      if (from === 0 && entry !== null) {
+        d.numbered = entry.offset === undefined;
+        d.ownDots = entry.name === ".";
+        if (offset > DOTS) return d.numbered ? this.#skip(offset - DOTS) : this.#begin();
       }
-      if (d.numbered && offset > DOTS) return this.#skip(offset - DOTS);
       d.position = offset;
       return this.#fill();
     };
@@ -179,7 +212,9 @@ class Packer {
 
   /** The next entry of the pass, or null behind the last. */
   #next(): Awaitable<DirEntry | null> {
-    const step = this.#piece.directory.source!.next();
+    const { source } = this.#piece.directory;
+    if (source === null) throw new FuseError("EBADF", "the directory was closed while it was read");
+    const step = source.next();
     const value = (s: IteratorResult<DirEntry>) => s.done ? null : s.value;
     return step instanceof Promise ? step.then(value) : value(step);
   }
@@ -190,15 +225,17 @@ class Packer {
       for (const [i, name] of [".", ".."].entries()) {
         if (d.position !== i) continue;
         const ino = i === 0 ? nodeid : UNKNOWN_INO;
-        if (!this.#put({ name, ino, mode: 0o040000 }, i + 1, null)) return this.#done();
+        const dots = { name, ino, mode: 0o040000 };
+        if (!this.#fits(dots)) return this.#full();
+        this.#put(dots, i + 1, null);
         d.position = i + 1;
       }
-    } else if (d.position === 0) d.position = DOTS;
+    } else if (d.position < DOTS) d.position = DOTS;
     while (d.pending !== null) {
       const entry = d.pending;
       const dot = entry.name === "." || entry.name === "..";
       if (!dot || d.ownDots) {
-        if (!this.#fits(entry)) return this.#done();
+        if (!this.#fits(entry)) return this.#full();
         const found = this.#piece.plus && !dot ? this.#lookup(entry.name) : null;
         if (found instanceof Promise) return found.then((e) => this.#deliver(entry, e)).then(() => this.#fill());
         const stepped = this.#deliver(entry, found);
@@ -214,9 +251,9 @@ class Packer {
   #deliver(entry: DirEntry, found: Entry | null): Awaitable<void> {
     const d = this.#piece.directory;
     const position = d.numbered ? d.position + 1 : DOTS + (entry.offset ?? NaN);
-    if (!(position > DOTS)) {
+    if (!(position > DOTS && Number.isSafeInteger(position))) {
       throw new TypeError(
-        `the entry "${entry.name}" of a directory has the offset ${entry.offset}: at least 1, or none`,
+        `the entry "${entry.name}" of a directory has the offset ${entry.offset}: a whole number from 1, or none`,
       );
     }
     this.#put(entry, position, found);
@@ -248,6 +285,12 @@ class Packer {
     }
   }
 
+  /** No more fits; as getdents(2) has it, that is an error where nothing did. */
+  #full(): Uint8Array {
+    if (this.#length > 0) return this.#done();
+    throw new FuseError("EINVAL", `no entry of the directory fits into ${this.#out.length} bytes`);
+  }
+
   #done(): Uint8Array {
     return this.#out.subarray(0, this.#length);
   }
@@ -264,9 +307,12 @@ class Packer {
     return Math.ceil(length / 8) * 8 <= room;
   }
 
-  /** Packs one entry; false where it does not fit. */
-  #put(entry: DirEntry, offset: number, found: Entry | null): boolean {
-    if (!this.#fits(entry)) return false;
+  /** Packs one entry, which fits. */
+  #put(entry: DirEntry, offset: number, found: Entry | null): void {
+    // The kernel would refuse the whole piece, and not say why.
+    if (entry.name === "" || entry.name.includes("/")) {
+      throw new TypeError(`an entry of a directory has the name ${JSON.stringify(entry.name)}`);
+    }
     const at = this.#length;
     const head = this.#head();
     let namelen: number;
@@ -290,7 +336,6 @@ class Packer {
     const end = head + Math.ceil(namelen / 8) * 8;
     this.#out.fill(0, at + head + namelen, at + end);
     this.#length = at + end;
-    return true;
   }
 }
 

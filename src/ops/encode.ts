@@ -1,8 +1,9 @@
 /** Packing of what several opcodes answer. */
 import * as flag from "../abi/flags.ts";
 import type { Reply } from "../abi/message.ts";
-import { fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
-import type { Attr, AttrReply, CreateReply, Entry, OpenReply } from "../fs/types.ts";
+import { type fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
+import type { Filesystem } from "../fs/filesystem.ts";
+import type { Attr, AttrReply, Awaitable, CreateReply, Entry, ForgetArgs, OpenReply } from "../fs/types.ts";
 import type { OpContext } from "./op.ts";
 
 // The kernel turns a validity into its own clock ticks; 2^31 s stand for ever.
@@ -19,15 +20,20 @@ export function nanoseconds(timeout: number | undefined): number {
   return Math.min(999_999_999, Math.round(timeout % 1 * 1e9));
 }
 
+/** Refuses NaN in the sum of an answer's 32-bit fields, for they would take it for 0, and uid 0 is root. */
+export function checkNumber(what: string, sum: number): void {
+  if (!Number.isFinite(sum)) throw new TypeError(`${what} holds something that is not a number`);
+}
+
 const S_IFMT = 0o170000;
 
 /** `struct fuse_attr` of what an author answered; fills what was left out. */
-function attrOut(a: Attr, nodeid: number) {
+export function attrOut(a: Attr, nodeid: number): Parameters<typeof fuse_attr.write>[2] {
   if ((a.mode & S_IFMT) === 0) {
     throw new TypeError(`attr.mode ${a.mode?.toString(8)} (octal) lacks a file type, such as 100000 or 40000`);
   }
   const size = a.size ?? 0;
-  return {
+  const out = {
     ino: a.ino ?? nodeid,
     size,
     blocks: a.blocks ?? Math.ceil(size / 512),
@@ -45,11 +51,18 @@ function attrOut(a: Attr, nodeid: number) {
     blksize: a.blksize ?? 4096,
     flags: a.submount ? flag.FUSE_ATTR_SUBMOUNT : 0,
   };
+  checkNumber(
+    "attr",
+    out.atimensec + out.mtimensec + out.ctimensec + out.nlink + out.uid + out.gid + out.rdev + out.blksize,
+  );
+  return out;
 }
 
 /** Packs `struct fuse_entry_out` at an offset of a view. */
 export function putEntry(view: DataView, at: number, e: Entry): void {
-  if (!(e.nodeid >= 1)) throw new TypeError(`entry.nodeid is ${e.nodeid}; an inode's is at least 1`);
+  if (!(Number.isSafeInteger(e.nodeid) && e.nodeid >= 1)) {
+    throw new TypeError(`entry.nodeid is ${e.nodeid}; an inode's is a whole number from 1 to 2^53-1`);
+  }
   fuse_entry_out.write(view, at, {
     nodeid: e.nodeid,
     generation: e.generation ?? 0,
@@ -74,9 +87,24 @@ export function entry(reply: Reply, e: Entry): void {
   putEntry(reply.view, at, e);
 }
 
+/** Takes back lookups. One that fails keeps none of the others from being taken back. */
+export function forgetAll(fs: Filesystem, all: readonly ForgetArgs[]): Awaitable<void> {
+  const late: Promise<unknown>[] = [];
+  for (const args of all) {
+    try {
+      // An asynchronous method is of the type, too; its failure must not be lost.
+      const done: unknown = fs.forget?.(args);
+      if (done instanceof Promise) late.push(done);
+    } catch (error) {
+      late.push(Promise.reject(error));
+    }
+  }
+  if (late.length > 0) return Promise.all(late).then(() => {});
+}
+
 /** Takes back the lookup that an undelivered {@linkcode Entry} counted. */
-export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): void {
-  if (e !== null && e.nodeid !== 0) fs.forget?.({ nodeid: e.nodeid, nlookup: 1 });
+export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): Awaitable<void> {
+  if (e !== null && e.nodeid !== 0) return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
 }
 
 /** Encoder of an {@linkcode AttrReply}. */
@@ -104,8 +132,13 @@ const WITH_PASSTHROUGH = flag.FOPEN_DIRECT_IO | flag.FOPEN_PARALLEL_DIRECT_WRITE
 /** Encoder of an open file, after the arbiter has chosen how it may be opened. */
 export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number }, { arbiter }: OpContext): void {
   const at = reply.reserve(fuse_open_out.size);
+  const own = openBits(o);
+  // Anything else would be taken for descriptor 0.
+  if (o.backing !== undefined && !(Number.isInteger(o.backing) && o.backing >= 0)) {
+    throw new TypeError(`the answer's backing is ${o.backing}; it has to be a file descriptor`);
+  }
   const { openFlags, backingId } = arbiter.opened(nodeid, o);
-  let bits = openBits(o) | openFlags;
+  let bits = own | openFlags;
   if (bits & flag.FOPEN_PASSTHROUGH) bits &= WITH_PASSTHROUGH | flag.FOPEN_PASSTHROUGH;
   try {
     fuse_open_out.write(reply.view, at, { fh: o.fh ?? 0, open_flags: bits, backing_id: backingId });

@@ -25,7 +25,7 @@ import type {
   OpenReply,
   ReleaseArgs,
 } from "../fs/types.ts";
-import { created, nothing, open as openReply } from "./encode.ts";
+import { created, forgetEntry, nothing, open as openReply } from "./encode.ts";
 import { op, type OpContext } from "./op.ts";
 
 /** Arguments of open and opendir. */
@@ -55,23 +55,27 @@ export const open = op({
   absent: "ok",
   builtin: true,
   decode: openArgs,
-  call: (fs, args, request): Awaitable<OpenReply> => fs.open?.(args, request) ?? OPENED,
+  call: (fs, args, request): Awaitable<OpenReply> => fs.open ? fs.open(args, request) : OPENED,
   encode: openReply,
   undelivered(opened, args, context) {
     context.arbiter.released(args.nodeid);
-    releaseUnused(opened, args.nodeid, args.flags, context);
+    return releaseUnused(opened, args.nodeid, args.flags, context);
   },
 });
 
-function releaseUnused(opened: OpenReply, nodeid: number, flags: number, { fs }: OpContext): void {
-  fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
+function releaseUnused(opened: OpenReply, nodeid: number, flags: number, { fs }: OpContext): Awaitable<void> {
+  return fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
 }
 
-function uncreate(made: CreateReply, { flags }: { flags: number }, context: OpContext): void {
+async function uncreate(made: CreateReply, { flags }: { flags: number }, context: OpContext): Promise<void> {
   const { nodeid } = made.entry;
   context.arbiter.released(nodeid);
-  releaseUnused(made, nodeid, flags, context);
-  context.fs.forget?.({ nodeid, nlookup: 1 });
+  // In the kernel's order: an inode is forgotten after its last release.
+  try {
+    await releaseUnused(made, nodeid, flags, context);
+  } finally {
+    await forgetEntry(made.entry, null, context);
+  }
 }
 
 export const create = op({
@@ -79,7 +83,11 @@ export const create = op({
   method: "create",
   absent: "ENOSYS",
   decode(m) {
-    const { flags, mode, umask } = m.struct(fuse_create_in);
+    // The umask came with 7.12.
+    const compat = m.minor < 12;
+    const at = m.take(compat ? fuse_open_in.size : fuse_create_in.size);
+    const [flags, mode] = [m.view.getUint32(at, true), m.view.getUint32(at + 4, true)];
+    const umask = compat ? 0 : m.view.getUint32(at + 8, true);
     return { parent: m.nodeid, name: m.string(), flags, mode, umask };
   },
   call: (fs, args, request) => fs.create!(args, request),
@@ -210,7 +218,7 @@ export const lseek = op({
   encode: (reply, offset) => reply.struct(fuse_lseek_out, { offset }),
 });
 
-function copyArgs(m: Message): CopyFileRangeArgs {
+function copyArgs(m: Message, most: number): CopyFileRangeArgs {
   const a = m.struct(fuse_copy_file_range_in);
   return {
     nodeid: m.nodeid,
@@ -219,25 +227,40 @@ function copyArgs(m: Message): CopyFileRangeArgs {
     newNodeid: a.nodeid_out,
     newFh: a.fh_out,
     newOffset: a.off_out,
-    length: a.len,
+    length: Math.min(a.len, most),
     flags: a.flags,
   };
 }
+
+function checkCopied(size: number, length: number): void {
+  if (!(size >= 0 && size <= length)) {
+    throw new RangeError(`copyFileRange answered ${size} where ${length} bytes were asked for`);
+  }
+}
+
+// Whole pages that its answer can count.
+const MOST_OF_32_BITS = 0xfffff000;
 
 export const copyFileRange = op({
   opcode: "FUSE_COPY_FILE_RANGE",
   method: "copyFileRange",
   absent: "ENOSYS",
-  decode: copyArgs,
+  decode: (m) => copyArgs(m, MOST_OF_32_BITS),
   call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode: (reply, size) => reply.struct(fuse_write_out, { size }),
+  encode(reply, size, { length }) {
+    checkCopied(size, length);
+    reply.struct(fuse_write_out, { size });
+  },
 });
 
 export const copyFileRange64 = op({
   opcode: "FUSE_COPY_FILE_RANGE_64",
   method: "copyFileRange",
   absent: "ENOSYS",
-  decode: copyArgs,
+  decode: (m) => copyArgs(m, Number.MAX_SAFE_INTEGER),
   call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode: (reply, bytes_copied) => reply.struct(fuse_copy_file_range_out, { bytes_copied }),
+  encode(reply, bytes_copied, { length }) {
+    checkCopied(bytes_copied, length);
+    reply.struct(fuse_copy_file_range_out, { bytes_copied });
+  },
 });

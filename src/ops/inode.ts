@@ -10,8 +10,8 @@ import {
   fuse_statx_in,
   fuse_statx_out,
 } from "../abi/structs.ts";
-import type { GetattrArgs, SetattrArgs } from "../fs/types.ts";
-import { attr, nanoseconds, nothing, seconds } from "./encode.ts";
+import type { Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
+import { attr, attrOut, checkNumber, nanoseconds, nothing, seconds } from "./encode.ts";
 import { op } from "./op.ts";
 
 export const getattr = op({
@@ -26,13 +26,20 @@ export const getattr = op({
   encode: attr,
 });
 
+const CHANGES = flag.FATTR_MODE | flag.FATTR_UID | flag.FATTR_GID | flag.FATTR_SIZE | flag.FATTR_ATIME |
+  flag.FATTR_MTIME | flag.FATTR_ATIME_NOW | flag.FATTR_MTIME_NOW | flag.FATTR_CTIME;
+
 export const setattr = op({
   opcode: "FUSE_SETATTR",
   method: "setattr",
   absent: "ENOSYS",
-  decode(m): SetattrArgs {
+  decode(m, { negotiated }): SetattrArgs {
     const a = m.struct(fuse_setattr_in);
     const has = (bit: number) => (a.valid & bit) !== 0;
+    // Before a write that does not come by (passthrough) the kernel asks for the set-id bits to be cleared with a
+    // request in which nothing is valid, having left that to us in the handshake.
+    const kill = has(flag.FATTR_KILL_SUIDGID) ||
+      !has(CHANGES) && negotiated.flags.has("FUSE_HANDLE_KILLPRIV_V2");
     return {
       nodeid: m.nodeid,
       ...has(flag.FATTR_FH) && { fh: a.fh },
@@ -47,7 +54,7 @@ export const setattr = op({
         ? { mtime: "now" as const }
         : has(flag.FATTR_MTIME) && { mtime: a.mtime, mtimeNsec: a.mtimensec },
       ...has(flag.FATTR_CTIME) && { ctime: a.ctime, ctimeNsec: a.ctimensec },
-      ...has(flag.FATTR_KILL_SUIDGID) && { killSuidgid: true },
+      ...kill && { killSuidgid: true },
       ...has(flag.FATTR_LOCKOWNER) && { lockOwner: a.lock_owner },
     };
   },
@@ -74,34 +81,31 @@ export const statx = op({
   },
   call: (fs, args, request) => fs.statx!(args, request),
   encode(reply, value, { nodeid }) {
-    const a = value.attr;
-    const size = a.size ?? 0, rdev = a.rdev ?? 0;
-    const time = (tv_sec: number | undefined, tv_nsec: number | undefined) => ({
-      tv_sec: tv_sec ?? 0,
-      tv_nsec: tv_nsec ?? 0,
-    });
+    const a = attrOut(value.attr, nodeid);
+    const { btime = 0, btimeNsec = 0 } = value;
+    checkNumber("statx", btimeNsec);
     reply.struct(fuse_statx_out, {
       attr_valid: seconds(value.attrTimeout),
       attr_valid_nsec: nanoseconds(value.attrTimeout),
       flags: 0,
       stat: {
         mask: STATX_BASIC_STATS | (value.btime === undefined ? 0 : STATX_BTIME),
-        blksize: a.blksize ?? 4096,
+        blksize: a.blksize,
         attributes: value.attributes ?? 0,
-        nlink: a.nlink ?? 1,
-        uid: a.uid ?? 0,
-        gid: a.gid ?? 0,
+        nlink: a.nlink,
+        uid: a.uid,
+        gid: a.gid,
         mode: a.mode,
-        ino: a.ino ?? nodeid,
-        size,
-        blocks: a.blocks ?? Math.ceil(size / 512),
+        ino: a.ino,
+        size: a.size,
+        blocks: a.blocks,
         attributes_mask: value.attributesMask ?? 0,
-        atime: time(a.atime, a.atimeNsec),
-        btime: time(value.btime, value.btimeNsec),
-        ctime: time(a.ctime, a.ctimeNsec),
-        mtime: time(a.mtime, a.mtimeNsec),
-        rdev_major: rdev >>> 8 & 0xfff,
-        rdev_minor: rdev & 0xff | rdev >>> 12 & 0xfff00,
+        atime: { tv_sec: a.atime, tv_nsec: a.atimensec },
+        btime: { tv_sec: btime, tv_nsec: btimeNsec },
+        ctime: { tv_sec: a.ctime, tv_nsec: a.ctimensec },
+        mtime: { tv_sec: a.mtime, tv_nsec: a.mtimensec },
+        rdev_major: a.rdev >>> 8 & 0xfff,
+        rdev_minor: a.rdev & 0xff | a.rdev >>> 12 & 0xfff00,
         dev_major: 0,
         dev_minor: 0,
       },
@@ -127,16 +131,28 @@ export const access = op({
   encode: nothing,
 });
 
+const NO_SPACE: Statfs = Object.freeze({
+  blocks: 0,
+  bfree: 0,
+  bavail: 0,
+  files: 0,
+  ffree: 0,
+  bsize: 4096,
+  namelen: 255,
+  frsize: 4096,
+});
+
 export const statfs = op({
   opcode: "FUSE_STATFS",
   method: "statfs",
   absent: "ok",
   builtin: true,
   decode: (m) => ({ nodeid: m.nodeid }),
-  call: (fs, args, request) =>
-    fs.statfs?.(args, request) ??
-      { blocks: 0, bfree: 0, bavail: 0, files: 0, ffree: 0, bsize: 4096, namelen: 255, frsize: 4096 },
-  encode: (reply, st) => reply.struct(fuse_statfs_out, { st }),
+  call: (fs, args, request): Awaitable<Statfs> => fs.statfs ? fs.statfs(args, request) : NO_SPACE,
+  encode(reply, st) {
+    checkNumber("statfs", st.bsize + st.namelen + st.frsize);
+    reply.struct(fuse_statfs_out, { st });
+  },
 });
 
 export const bmap = op({

@@ -56,7 +56,7 @@ export interface Op<A, R> {
   /** Packs the answer; a positive errno may be returned instead. */
   encode?(reply: Reply, value: R, args: NoInfer<A>, context: OpContext): number | void;
   /** The answer was packed, but the kernel no longer wanted it: takes back what it counted. */
-  undelivered?(value: NoInfer<R>, args: NoInfer<A>, context: OpContext): void;
+  undelivered?(value: NoInfer<R>, args: NoInfer<A>, context: OpContext): Awaitable<void>;
 }
 
 /** Declares a row, its types inferred. */

@@ -49,7 +49,7 @@ export const TABLE = {
   FUSE_DESTROY: control.destroy,
   FUSE_IOCTL: null,
   FUSE_POLL: null,
-  FUSE_NOTIFY_REPLY: null,
+  FUSE_NOTIFY_REPLY: control.notifyReply,
   FUSE_BATCH_FORGET: tree.batchForget,
   FUSE_FALLOCATE: file.fallocate,
   FUSE_READDIRPLUS: dir.readdirplus,

@@ -14,7 +14,7 @@ import {
 } from "../abi/structs.ts";
 import { ERRNO } from "../errno.ts";
 import type { ForgetArgs, NameArgs, RenameArgs } from "../fs/types.ts";
-import { entry, forgetEntry, nothing, putNegative } from "./encode.ts";
+import { entry, forgetAll, forgetEntry, nothing, putNegative } from "./encode.ts";
 import { op } from "./op.ts";
 
 function nameArgs(m: Message): NameArgs {
@@ -54,9 +54,7 @@ export const batchForget = op({
     const at = m.take(count * fuse_forget_one.size);
     return Array.from({ length: count }, (_, i) => fuse_forget_one.read(m.view, at + i * fuse_forget_one.size));
   },
-  call(fs, all) {
-    for (const args of all) fs.forget!(args);
-  },
+  call: (fs, all) => forgetAll(fs, all),
 });
 
 export const symlink = op({

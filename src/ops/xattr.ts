@@ -9,6 +9,7 @@ import { op } from "./op.ts";
 
 /** A value, or its size where the caller asked with a buffer of 0 bytes. */
 function sized(reply: Reply, value: Uint8Array, size: number): number | void {
+  if (!(value instanceof Uint8Array)) throw new TypeError(`the value is ${value}; it has to be a Uint8Array`);
   if (size === 0) reply.struct(fuse_getxattr_out, { size: value.length });
   else if (value.length > size) return ERRNO.ERANGE;
   else reply.data(value);

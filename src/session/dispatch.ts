@@ -1,5 +1,6 @@
 /** Bytes of a request in, bytes of its reply out. No device: this is where a file system can be tested without a kernel. */
 import { FUSE_INIT_BSWAP_RESERVED, OPCODE, opcodeName } from "../abi/opcode.ts";
+import { OverflowError } from "../abi/layout.ts";
 import { Message, Reply, type RequestBuffer, WireError } from "../abi/message.ts";
 import { ERRNO, errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
@@ -10,8 +11,14 @@ import { ROWS } from "../ops/table.ts";
 import { checkVersion, encodeMajor, encodeNegotiated, negotiate, readOffer, wantedFlags } from "./handshake.ts";
 import type { ResolvedOptions } from "./options.ts";
 
-/** Who asks, and the kernel's number of the request, in halves that are exact. */
-class RequestContext implements Request {
+/** The kernel's number of a request, in halves that are exact. */
+interface RequestNumber {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Who asks, and the number of the request. */
+class RequestContext implements Request, RequestNumber {
   constructor(
     readonly low: number,
     readonly high: number,
@@ -49,6 +56,16 @@ const NOT_YET: Negotiated = {
   timeGran: 0,
   maxStackDepth: 0,
 };
+
+/** Whether what was thrown says no errno on purpose: the author has to know of it. */
+function isBug(error: unknown): boolean {
+  return errnoOf(error) === 0 || error instanceof WireError || error instanceof OverflowError;
+}
+
+/** Why a request cannot be read. A number that is too large is the kernel's, not a mistake of the author's answer. */
+function unreadable(error: unknown): unknown {
+  return error instanceof OverflowError ? new FuseError("EOVERFLOW", error.message, { cause: error }) : error;
+}
 
 /** Serves the requests of one connection from one file system. */
 export class Dispatcher {
@@ -91,9 +108,9 @@ export class Dispatcher {
     try {
       m.begin(buffer, length);
     } catch (error) {
-      // Without a header there is nobody to answer.
-      if (length >= 16) this.#fail(m.uniqueLow, m.uniqueHigh, error, length >= 8 ? m.opcode : 0, 0);
-      else this.#options.onError(error, { opcode: "a request", nodeid: 0 });
+      // Without the number of the request there is nobody to answer.
+      if (length >= 16) this.#fail({ low: m.uniqueLow, high: m.uniqueHigh }, unreadable(error), m.opcode, 0);
+      else this.#report(error, "a request", 0);
       return false;
     }
     const { opcode } = m;
@@ -108,33 +125,49 @@ export class Dispatcher {
       if (row.silent !== true) this.#answer(request, row.absent === "ok" ? 0 : ERRNO[row.absent]);
       return false;
     }
-    let args: unknown;
+    let args: unknown, value: unknown;
     try {
       args = row.decode(m, context);
-      const value = row.call(this.#fs, args, request, context);
-      if (value instanceof Promise) return this.#later(row, value, args, request, m.nodeid, buffer);
-      if (row.silent !== true) this.#complete(row, value, args, request, m.nodeid);
     } catch (error) {
-      if (row.silent !== true) this.#fail(request.low, request.high, error, opcode, m.nodeid);
-      else if (errnoOf(error) === 0) this.#options.onError(error, { opcode: row.opcode, nodeid: m.nodeid });
+      this.#fail(request, unreadable(error), opcode, m.nodeid);
+      return false;
     }
+    try {
+      value = row.call(this.#fs, args, request, context);
+    } catch (error) {
+      this.#fail(request, error, opcode, m.nodeid);
+      return false;
+    }
+    if (value instanceof Promise) return this.#later(row, value, args, request, m.nodeid, buffer);
+    this.#complete(row, value, args, request, m.nodeid);
     return false;
   }
 
   /** Packs and sends an answer. */
   #complete(row: Op<unknown, unknown>, value: unknown, args: unknown, request: RequestContext, nodeid: number): void {
+    if (row.silent === true) return;
     const reply = this.#reply;
     reply.reset();
     let errno: number;
     try {
       errno = row.encode?.(reply, value, args, this.#context) ?? 0;
     } catch (error) {
-      this.#fail(request.low, request.high, error, OPCODE[row.opcode], nodeid);
+      this.#fail(request, error, OPCODE[row.opcode], nodeid);
       return;
     }
     reply.finish(request.low, request.high, errno);
-    if (!this.#hooks.send(reply) && errno === 0) row.undelivered?.(value, args, this.#context);
+    const delivered = this.#hooks.send(reply);
     reply.payload = null;
+    if (!delivered && errno === 0 && row.undelivered !== undefined) this.#takeBack(row, value, args, nodeid);
+  }
+
+  /** Takes back what an answer counted that nobody got. The answer is given: what fails now can only be told. */
+  async #takeBack(row: Op<unknown, unknown>, value: unknown, args: unknown, nodeid: number): Promise<void> {
+    try {
+      await row.undelivered!(value, args, this.#context);
+    } catch (error) {
+      if (isBug(error)) this.#report(error, row.opcode, nodeid);
+    }
   }
 
   /** An asynchronous answer: the buffer is kept if the arguments borrow from it. */
@@ -151,37 +184,42 @@ export class Dispatcher {
       this.#pending--;
       if (row.borrows === true) this.#hooks.free(buffer);
     };
-    value.then((result) => {
-      if (row.silent !== true) this.#complete(row, result, args, request, nodeid);
-    }, (error) => {
-      if (row.silent !== true) this.#fail(request.low, request.high, error, OPCODE[row.opcode], nodeid);
-      else this.#options.onError(error, { opcode: row.opcode, nodeid });
-    }).finally(done);
+    value.then(
+      (result) => this.#complete(row, result, args, request, nodeid),
+      (error) => this.#fail(request, error, OPCODE[row.opcode], nodeid),
+    ).finally(done);
     return row.borrows === true;
   }
 
   /** Answers an errno, or an empty success. */
-  #answer(request: RequestContext, errno: number): void {
+  #answer(request: RequestNumber, errno: number): void {
     this.#reply.reset();
     this.#reply.finish(request.low, request.high, errno);
     this.#hooks.send(this.#reply);
   }
 
-  /** Answers what was thrown; what says no errno is EIO and reported. */
-  #fail(low: number, high: number, error: unknown, opcode: number, nodeid: number): void {
-    let errno = errnoOf(error);
-    if (errno === 0 || error instanceof WireError) {
-      this.#options.onError(error, { opcode: opcodeName(opcode), nodeid });
-      errno = ERRNO.EIO;
+  /** Answers what was thrown, where an answer is awaited; a bug is EIO and reported. */
+  #fail(request: RequestNumber, error: unknown, opcode: number, nodeid: number): void {
+    const bug = isBug(error);
+    if (ROWS[opcode]?.silent !== true) this.#answer(request, bug ? ERRNO.EIO : errnoOf(error));
+    if (bug) this.#report(error, opcodeName(opcode), nodeid);
+  }
+
+  /** Tells the author. What the listener throws is the runtime's to show, as with any event: the session goes on. */
+  #report(error: unknown, opcode: string, nodeid: number): void {
+    try {
+      this.#options.onError(error, { opcode, nodeid });
+    } catch (thrown) {
+      queueMicrotask(() => {
+        throw thrown;
+      });
     }
-    this.#reply.reset();
-    this.#reply.finish(low, high, errno);
-    this.#hooks.send(this.#reply);
   }
 
   /** What is no ordinary request: the handshake, and opcodes that are not served. */
   #exception(m: Message, opcode: number): void {
     const request = new RequestContext(m.uniqueLow, m.uniqueHigh, m.uid, m.gid, m.pid);
+    if (ROWS[opcode]?.silent === true) return;
     if (this.#context.negotiated.major !== 0) this.#answer(request, ERRNO.ENOSYS);
     else if (opcode === OPCODE.FUSE_INIT) this.#handshake(m, request);
     else if (opcode === FUSE_INIT_BSWAP_RESERVED) this.#answer(request, ERRNO.EPROTO);
@@ -203,12 +241,12 @@ export class Dispatcher {
       const negotiated = negotiate(offer, wantedFlags(this.#fs, this.#options), this.#options);
       encodeNegotiated(reply, negotiated, offer, this.#options);
       reply.finish(request.low, request.high, 0);
+      this.#hooks.ready(negotiated);
       this.#context = { ...this.#context, negotiated };
       m.minor = negotiated.minor;
-      this.#hooks.ready(negotiated);
       this.#hooks.send(reply);
     } catch (error) {
-      this.#fail(request.low, request.high, error, OPCODE.FUSE_INIT, 0);
+      this.#fail(request, error, OPCODE.FUSE_INIT, 0);
       this.#hooks.refused?.(
         error instanceof FuseError ? error : new FuseError("EIO", "the handshake failed", { cause: error }),
       );

@@ -63,8 +63,9 @@ export function wantedFlags(fs: Filesystem, o: ResolvedOptions): Set<InitFlag> {
   add(o.handleKillpriv, "FUSE_HANDLE_KILLPRIV_V2");
   add(o.readdirplus !== "never" && fs.readdir && fs.lookup, "FUSE_DO_READDIRPLUS");
   add(o.readdirplus === "auto" && fs.readdir && fs.lookup, "FUSE_READDIRPLUS_AUTO");
-  add(fs.getlk && fs.setlk, "FUSE_POSIX_LOCKS");
-  add(fs.setlk, "FUSE_FLOCK_LOCKS");
+  // Without setlkw a program that waits for a lock would be told ENOSYS.
+  add(fs.getlk && fs.setlk && fs.setlkw, "FUSE_POSIX_LOCKS");
+  add(fs.setlk && fs.setlkw, "FUSE_FLOCK_LOCKS");
   return wanted;
 }
 

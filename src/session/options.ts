@@ -28,7 +28,11 @@ export interface SessionOptions {
    * unless `attrTimeout` lets it keep them. Off: the file system is the only writer. Default true. Since 7.20.
    */
   autoInvalData?: boolean;
-  /** Set-id bits are cleared by the file system on write, chown and truncate (`killSuidgid`). Default false. Since 7.33. */
+  /**
+   * The file system clears set-user-id and set-group-id bits where it is told to (`killSuidgid`), and by itself in
+   * chown. Without it the kernel asks for `security.capability` before each single write, also before those that it
+   * makes itself by passthrough. Default false. Since 7.33.
+   */
   handleKillpriv?: boolean;
   /** Whether directories are read with the attributes of their entries: when the kernel thinks it pays, always, never. Default "auto". */
   readdirplus?: "auto" | "always" | "never";
@@ -48,6 +52,11 @@ function within(name: string, value: number, least: number, most: number): numbe
   throw new RangeError(`option ${name} is ${value}; it has to be a whole number from ${least} to ${most}`);
 }
 
+function oneOf<const T>(name: string, value: T, ...choices: NoInfer<T>[]): T {
+  if (choices.includes(value)) return value;
+  throw new RangeError(`option ${name} is ${value}; it has to be one of ${choices.join(", ")}`);
+}
+
 /** Fills in defaults and refuses what cannot work, before anything is mounted. */
 export function resolveOptions(o: SessionOptions): ResolvedOptions {
   const maxWrite = within("maxWrite", o.maxWrite ?? 1 << 20, PAGE, 1 << 28);
@@ -58,20 +67,19 @@ export function resolveOptions(o: SessionOptions): ResolvedOptions {
         "Remedy: drop one of them",
     );
   }
-  const maxStackDepth = within("maxStackDepth", o.maxStackDepth ?? 1, 1, 2) as 1 | 2;
   return {
     maxWrite: Math.floor(maxWrite / PAGE) * PAGE,
     ...o.maxReadahead !== undefined && { maxReadahead: within("maxReadahead", o.maxReadahead, 0, 2 ** 32 - 1) },
     maxBackground: within("maxBackground", o.maxBackground ?? 64, 1, 65535),
     timeGran: within("timeGran", o.timeGran ?? 1, 1, 1_000_000_000),
     passthrough: o.passthrough ?? !writebackCache,
-    maxStackDepth,
+    maxStackDepth: oneOf("maxStackDepth", o.maxStackDepth ?? 1, 1, 2),
     writebackCache,
     atomicOTrunc: o.atomicOTrunc ?? false,
     cacheSymlinks: o.cacheSymlinks ?? false,
     autoInvalData: o.autoInvalData ?? true,
     handleKillpriv: o.handleKillpriv ?? false,
-    readdirplus: o.readdirplus ?? "auto",
+    readdirplus: oneOf("readdirplus", o.readdirplus ?? "auto", "auto", "always", "never"),
     maxInFlight: within("maxInFlight", o.maxInFlight ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER),
     onError: o.onError ?? logError,
   };

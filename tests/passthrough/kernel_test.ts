@@ -209,3 +209,35 @@ os.kill(os.getpid(), signal.SIGKILL)`;
   await run(["cat", p.mnt.join("a")]);
   assertEquals(p.session.passthrough.stats().open, 0);
 });
+
+test("passthrough: an ordinary user's write clears set-id bits, also those that were set while it was open", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using p = await place({ handleKillpriv: true, allowOther: true, defaultPermissions: true });
+  await run(`cd ${p.source.path} && touch before after && chmod 6777 before && chmod 777 after`);
+  const script = `
+import os, sys
+fds = [os.open(f"{sys.argv[1]}/{name}", os.O_WRONLY) for name in ("before", "after")]
+for fd in fds: os.pwrite(fd, b"as root", 0)
+os.chmod(f"{sys.argv[1]}/after", 0o6777)
+print(*(oct(os.fstat(fd).st_mode) for fd in fds))
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+for fd in fds: os.pwrite(fd, b"as nobody", 0)
+print(*(oct(os.fstat(fd).st_mode) for fd in fds))
+`;
+  const done = await python(script, p.mnt.path);
+  assertEquals([done.stderr, done.stdout], ["", "0o106777 0o106777\n0o100777 0o100777\n"]);
+  assertEquals((await run(["stat", "-c%a", p.source.join("before"), p.source.join("after")])).stdout, "777\n777\n");
+  assertEquals(p.calls.write, undefined);
+});
+
+test("passthrough: with handleKillpriv the kernel asks for no capability before each write", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using p = await place({ handleKillpriv: true });
+  assertEquals((await run(["dd", "if=/dev/zero", `of=${p.mnt.join("a")}`, "bs=4k", "count=500"])).code, 0);
+  assertEquals([(p.calls.getxattr ?? 0) < 10, p.calls.write], [true, undefined]);
+});
