@@ -10,7 +10,7 @@ const directory: Attr = { mode: 0o040755, nlink: 2 };
 const file: Attr = { mode: 0o100444, size: text.length };
 
 const [mountpoint] = Deno.args;
-if (mountpoint === undefined) {
+if (Deno.args.length !== 1) {
   console.error("usage: deno run --allow-ffi examples/hello.ts MOUNTPOINT");
   Deno.exit(2);
 }

@@ -16,6 +16,10 @@ try {
     fsname: "memory",
     defaultPermissions: true,
     handleKillpriv: true,
+    // Nobody else changes it.
+    autoInvalData: false,
+    atomicOTrunc: true,
+    cacheSymlinks: true,
     allowOther: flags.includes("--allow-other"),
   });
   console.log(`mounted on ${session.mountpoint}`);

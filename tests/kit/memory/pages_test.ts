@@ -160,15 +160,52 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-Deno.test("Pages: a read inside one chunk is a view, across chunks a copy", () => {
+Deno.test("Pages: a read inside one buffer is a view, across buffers a copy", () => {
   const pages = new Pages(ROOMY());
-  pages.write(0, bytes(2 * CHUNK, 1));
-  const view = pages.read(CHUNK, CHUNK);
-  pages.write(CHUNK, bytes(1, 9));
-  assertEquals(view[0], 9);
-  const copy = pages.read(CHUNK - 1, 2);
-  pages.write(CHUNK, bytes(1, 5));
-  assertEquals([...copy], [1, 9]);
+  for (let i = 0; i < 40; i++) pages.write(i * CHUNK / 2, bytes(CHUNK / 2, i));
+  const isView = (offset: number, length: number) => {
+    const read = pages.read(offset, length);
+    const [before] = read;
+    assertEquals(read.length, length);
+    pages.write(offset, new Uint8Array([99]));
+    const seen = read[0] === 99;
+    pages.write(offset, new Uint8Array([before]));
+    return seen;
+  };
+  assertEquals(isView(CHUNK, CHUNK), true);
+  assertEquals(isView(CHUNK - 1, 2), false);
+  assertEquals(isView(8 * CHUNK, 8 * CHUNK), true, "a run of chunks written in order");
+  assertEquals(isView(9 * CHUNK + 7, 3 * CHUNK), true);
+  assertEquals(isView(15 * CHUNK + 1, CHUNK), false, "from one run into the next");
+  assertEquals(pages.read(10 * CHUNK - 1, 2), new Uint8Array([19, 20]));
+  pages.punch(10 * CHUNK, CHUNK);
+  assertEquals(isView(9 * CHUNK, 3 * CHUNK), false);
+  assertEquals(pages.read(10 * CHUNK - 1, CHUNK + 2), new Uint8Array([19, ...bytes(CHUNK, 0), 22]));
+});
+
+Deno.test("Pages: a file cut and written again in order has no bytes of before", () => {
+  const pages = new Pages(ROOMY());
+  for (let round = 1; round < 4; round++) {
+    for (let i = 0; i < 20; i++) pages.write(i * CHUNK, bytes(10, round));
+    for (let i = 0; i < 20; i++) pages.write(i * CHUNK, bytes(CHUNK, round));
+    assertEquals(equal(pages.read(0, pages.size), bytes(20 * CHUNK, round)), true);
+    pages.truncate(5 * CHUNK + 1);
+    pages.write(6 * CHUNK, bytes(1, 200));
+    assertEquals(equal(pages.read(5 * CHUNK, 3 * CHUNK), new Uint8Array([round, ...bytes(CHUNK - 1, 0), 200])), true);
+    pages.truncate((round - 1) * CHUNK);
+  }
+});
+
+Deno.test("Pages: a copy inside one file, where the ranges do not overlap", () => {
+  const pages = new Pages(ROOMY());
+  pages.write(10, bytes(50, 1));
+  assertEquals(pages.copy(pages, 0, 60, 60), 60);
+  assertEquals(
+    pages.read(0, 1000),
+    new Uint8Array([...bytes(10, 0), ...bytes(50, 1), ...bytes(10, 0), ...bytes(50, 1)]),
+  );
+  assertEquals(pages.copy(pages, 0, CHUNK - 20, 120), 120);
+  assertEquals(pages.read(CHUNK - 20, 120), pages.read(0, 120));
 });
 
 Deno.test("Pages: written data is copied, not kept", () => {
@@ -232,6 +269,9 @@ Deno.test("Pages: reserved space is there when it is written, and all or nothing
   assertEquals(pages.write(CHUNK - PAGE, bytes(3 * PAGE, 2)), 3 * PAGE);
   pages.truncate(0);
   assertEquals(space.freeBytes, 3 * PAGE);
+  pages.reserve(CHUNK, 2 * PAGE);
+  assertEquals(code(() => pages.reserve(0, 3 * PAGE)), "ENOSPC");
+  assertEquals(pages.held, 2);
 });
 
 Deno.test("Pages: a huge reservation is refused without trying", () => {

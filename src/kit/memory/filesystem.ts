@@ -1,0 +1,417 @@
+/** The file system in memory: what the kernel asks, done on a tree of inodes. */
+import { FuseError } from "../../errno.ts";
+import type { Connection, Filesystem } from "../../fs/filesystem.ts";
+import type * as t from "../../fs/types.ts";
+import {
+  type Caller,
+  type DirectoryInode,
+  type FileInode,
+  type Inode,
+  S_IFBLK,
+  S_IFCHR,
+  S_IFDIR,
+  S_IFIFO,
+  S_IFLNK,
+  S_IFMT,
+  S_IFREG,
+  S_IFSOCK,
+} from "./inode.ts";
+import { byteLength, checkLength, NAME_MAX } from "./names.ts";
+import { PAGE } from "./pages.ts";
+import { Space } from "./space.ts";
+import { type Made, Tree } from "./tree.ts";
+import { dropCapabilities, getXattr, listXattrs, removeXattr, setXattr } from "./xattrs.ts";
+
+/** What {@linkcode memory} may be told. */
+export interface MemoryOptions {
+  /** How much data there may be, bytes, counted in pages of 4 KiB. Default: 1 GiB. Beyond: ENOSPC. */
+  maxBytes?: number;
+  /** How many inodes there may be, and names of files that have several. Default: 1,048,576. Beyond: ENOSPC. */
+  maxInodes?: number;
+  /** Permission bits of the root. Default: 0o1777, as with tmpfs: everyone may make files, and remove their own. */
+  mode?: number;
+  /** Owner of the root. Default: 0. */
+  uid?: number;
+  /** Group of the root. Default: 0. */
+  gid?: number;
+  /**
+   * When reading sets the time of last access: with `"relatime"` (the default) once after a change and once a day,
+   * with `"strictatime"` always, with `"noatime"` never. What the page cache answers is not seen here.
+   */
+  atime?: "relatime" | "strictatime" | "noatime";
+  /** How long the kernel may keep a name, or that there is none, s. Default: for ever. */
+  entryTimeout?: number;
+  /** How long the kernel may keep attributes, s. Default: for ever; always 0 for files that are set-user-id. */
+  attrTimeout?: number;
+}
+
+const GIB = 2 ** 30;
+const DEFAULT_INODES = 2 ** 20;
+// One answer copies no more, so that others need not wait long.
+const COPY_MAX = 64 * 2 ** 20;
+/** Longest target of a symbolic link, bytes: `limits.h PATH_MAX` without the NUL. */
+const TARGET_MAX = 4095;
+
+// The same on all architectures that FUSE servers are built for here. Source: `asm-generic/fcntl.h`.
+const O_EXCL = 0o200;
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+// Source: `linux/falloc.h`.
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const FALLOC_FL_ZERO_RANGE = 16;
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+
+// The cache of the kernel is always right, since whatever changes goes through it.
+const OPENED: t.OpenReply = Object.freeze({ keepCache: true });
+
+/** The file system behind {@linkcode memory}; each method answers at once. */
+export class MemoryFilesystem implements Filesystem {
+  readonly #tree: Tree;
+  readonly #atime: MemoryOptions["atime"];
+  readonly #entryTimeout: number;
+  readonly #attrTimeout: number;
+  // Per open directory the newest name when its pass began: one that renames all it reads comes to an end.
+  readonly #passes = new Map<number, number>();
+  #lastPass = 0;
+  #masks = false;
+
+  /** A file system with nothing but a root. */
+  constructor(options: MemoryOptions = {}) {
+    const { maxBytes = GIB, maxInodes = DEFAULT_INODES, mode = 0o1777, uid = 0, gid = 0 } = options;
+    this.#tree = new Tree(new Space(maxBytes, maxInodes), mode, { uid, gid });
+    this.#atime = options.atime ?? "relatime";
+    this.#entryTimeout = options.entryTimeout ?? Infinity;
+    this.#attrTimeout = options.attrTimeout ?? Infinity;
+  }
+
+  init({ negotiated }: Pick<Connection, "negotiated">): void {
+    this.#masks = negotiated.flags.has("FUSE_DONT_MASK");
+  }
+
+  // names
+
+  lookup({ parent, name }: t.NameArgs): t.Entry {
+    const dir = this.#tree.directory(parent);
+    checkLength(name);
+    const inode = name === "." ? dir : name === ".." ? dir.body.parent : dir.body.get(name);
+    return inode ? this.#entry(inode) : { nodeid: 0, attr: { mode: 0 }, entryTimeout: this.#entryTimeout };
+  }
+
+  forget({ nodeid, nlookup }: t.ForgetArgs): void {
+    const { nodes } = this.#tree;
+    const inode = nodes.get(nodeid);
+    if (inode !== undefined && nodes.forget(nodeid, nlookup) === 0) this.#tree.reap(inode);
+  }
+
+  mknod({ parent, name, mode, umask, rdev }: t.MknodArgs, request: Caller): t.Entry {
+    const type = mode & S_IFMT || S_IFREG;
+    if (type === S_IFDIR) throw new FuseError("EPERM");
+    const device = type === S_IFCHR || type === S_IFBLK;
+    if (!device && type !== S_IFREG && type !== S_IFIFO && type !== S_IFSOCK) throw new FuseError("EINVAL");
+    return this.#make(parent, name, { mode: this.#mode(type, mode, umask), rdev: device ? rdev : 0 }, request);
+  }
+
+  mkdir({ parent, name, mode, umask }: t.MkdirArgs, request: Caller): t.Entry {
+    return this.#make(parent, name, { mode: this.#mode(S_IFDIR, mode, umask) }, request);
+  }
+
+  symlink({ parent, name, target }: t.SymlinkArgs, request: Caller): t.Entry {
+    if (byteLength(target) > TARGET_MAX) throw new FuseError("ENAMETOOLONG");
+    return this.#make(parent, name, { mode: S_IFLNK | 0o777, target }, request);
+  }
+
+  readlink({ nodeid }: t.NodeArgs): string {
+    const inode = this.#tree.nodes.at(nodeid);
+    if (typeof inode.body !== "string") throw new FuseError("EINVAL");
+    this.#accessed(inode);
+    return inode.body;
+  }
+
+  link({ nodeid, newParent, newName }: t.LinkArgs): t.Entry {
+    const inode = this.#tree.nodes.at(nodeid);
+    this.#tree.link(inode, this.#tree.directory(newParent), newName);
+    return this.#entry(inode);
+  }
+
+  unlink({ parent, name }: t.NameArgs): void {
+    this.#tree.unlink(this.#tree.directory(parent), name);
+  }
+
+  rmdir({ parent, name }: t.NameArgs): void {
+    this.#tree.rmdir(this.#tree.directory(parent), name);
+  }
+
+  rename({ parent, name, newParent, newName, flags }: t.RenameArgs, request: Caller): void {
+    const tree = this.#tree;
+    tree.rename(tree.directory(parent), name, tree.directory(newParent), newName, flags, request);
+  }
+
+  // attributes
+
+  getattr({ nodeid }: t.GetattrArgs): t.AttrReply {
+    return this.#attr(this.#tree.nodes.at(nodeid));
+  }
+
+  statx({ nodeid }: t.StatxArgs): t.StatxReply {
+    const inode = this.#tree.nodes.at(nodeid);
+    return { ...this.#attr(inode), btime: inode.btime, btimeNsec: inode.btimeNsec };
+  }
+
+  setattr(args: t.SetattrArgs, request: Caller): t.AttrReply {
+    const inode = this.#tree.nodes.at(args.nodeid);
+    const now = Date.now();
+    const chown = args.uid !== undefined || args.gid !== undefined;
+    if (args.size !== undefined) {
+      this.#tree.file(args.nodeid).body.truncate(args.size);
+      // Even to the size that there is: this may be O_TRUNC, which always sets the times.
+      inode.modified(now);
+    } else inode.changed(now);
+    if (chown || args.size !== undefined) dropCapabilities(inode, this.#tree.space);
+    // A change of owner ends set-user-id; where a mode comes with it, the kernel has seen to that.
+    if (args.mode !== undefined) inode.setPermissions(args.mode);
+    else if (chown || args.killSuidgid) inode.dropSetId(request);
+    if (args.uid !== undefined) inode.uid = args.uid;
+    if (args.gid !== undefined) inode.gid = args.gid;
+    if (args.atime === "now") inode.accessed(now);
+    else if (args.atime !== undefined) [inode.atime, inode.atimeNsec] = [args.atime, args.atimeNsec ?? 0];
+    if (args.mtime === "now") inode.modified(now);
+    else if (args.mtime !== undefined) [inode.mtime, inode.mtimeNsec] = [args.mtime, args.mtimeNsec ?? 0];
+    if (args.ctime !== undefined) [inode.ctime, inode.ctimeNsec] = [args.ctime, args.ctimeNsec ?? 0];
+    return this.#attr(inode);
+  }
+
+  statfs(): t.Statfs {
+    const { maxBytes, maxInodes, freeBytes, freeInodes } = this.#tree.space;
+    const bfree = Math.floor(freeBytes / PAGE);
+    return {
+      blocks: Math.floor(maxBytes / PAGE),
+      bfree,
+      bavail: bfree,
+      files: maxInodes,
+      ffree: freeInodes,
+      bsize: PAGE,
+      namelen: NAME_MAX,
+      frsize: PAGE,
+    };
+  }
+
+  getxattr({ nodeid, name }: t.XattrArgs): Uint8Array | null {
+    return getXattr(this.#tree.nodes.at(nodeid), name);
+  }
+
+  setxattr({ nodeid, name, value, flags }: t.SetxattrArgs): void {
+    const inode = this.#tree.nodes.at(nodeid);
+    setXattr(inode, name, value, flags, this.#tree.space);
+    inode.changed();
+  }
+
+  listxattr({ nodeid }: t.NodeArgs, request: Caller): string[] {
+    return listXattrs(this.#tree.nodes.at(nodeid), request.uid);
+  }
+
+  removexattr({ nodeid, name }: t.XattrArgs): void {
+    const inode = this.#tree.nodes.at(nodeid);
+    removeXattr(inode, name, this.#tree.space);
+    inode.changed();
+  }
+
+  // open files
+
+  open({ nodeid, flags, killSuidgid }: t.OpenArgs, request: Caller): t.OpenReply {
+    const inode = this.#tree.file(nodeid);
+    if (flags & O_TRUNC) {
+      inode.body.truncate(0);
+      this.#written(inode, killSuidgid ? request : null);
+    }
+    inode.opens++;
+    return OPENED;
+  }
+
+  create({ parent, name, flags, mode, umask }: t.CreateArgs, request: Caller): t.CreateReply {
+    const found = flags & O_EXCL ? undefined : this.#tree.directory(parent).body.get(name);
+    if (found !== undefined) {
+      const opened = this.open({ nodeid: found.nodeid, flags, killSuidgid: request.uid !== 0 }, request);
+      return { ...opened, entry: this.#entry(found) };
+    }
+    const entry = this.#make(parent, name, { mode: this.#mode(S_IFREG, mode, umask) }, request);
+    this.#tree.nodes.at(entry.nodeid).opens++;
+    return { ...OPENED, entry };
+  }
+
+  tmpfile({ parent, flags, mode, umask }: t.TmpfileArgs, request: Caller): t.CreateReply {
+    const dir = this.#tree.directory(parent);
+    if (dir.nlink === 0) throw new FuseError("ENOENT");
+    const inode = this.#tree.insert(dir, { mode: this.#mode(S_IFREG, mode, umask) }, request);
+    inode.opens++;
+    inode.linkable = (flags & O_EXCL) === 0;
+    return { ...OPENED, entry: this.#entry(inode) };
+  }
+
+  release({ nodeid }: t.ReleaseArgs): void {
+    const inode = this.#tree.nodes.get(nodeid);
+    if (inode === undefined) return;
+    inode.opens--;
+    this.#tree.reap(inode);
+  }
+
+  read({ nodeid, offset, size }: t.ReadArgs): Uint8Array {
+    const inode = this.#tree.file(nodeid);
+    this.#accessed(inode);
+    return inode.body.read(offset, size);
+  }
+
+  write({ nodeid, offset, data, flags, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
+    const inode = this.#tree.file(nodeid);
+    // What comes from the page cache has its place already, whoever opened the file, and how.
+    const at = flags & O_APPEND && !fromCache ? inode.body.size : offset;
+    const written = inode.body.write(at, data);
+    if (data.length === 0) return 0;
+    if (written === 0) throw new FuseError("ENOSPC");
+    this.#written(inode, killSuidgid ? request : null);
+    return written;
+  }
+
+  fallocate({ nodeid, offset, length, mode }: t.FallocateArgs, request: Caller): void {
+    const inode = this.#tree.file(nodeid);
+    const { body } = inode;
+    if (length <= 0) throw new FuseError("EINVAL");
+    const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
+    switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+      case 0:
+        body.reserve(offset, length);
+        break;
+      case FALLOC_FL_ZERO_RANGE:
+        body.zero(offset, length);
+        break;
+      case FALLOC_FL_PUNCH_HOLE:
+        if (!keep) throw new FuseError("EOPNOTSUPP");
+        body.punch(offset, length);
+        break;
+      default:
+        throw new FuseError("EOPNOTSUPP");
+    }
+    if (!keep && offset + length > body.size) body.truncate(offset + length);
+    // The kernel says only for writes whether the caller may keep set-user-id.
+    this.#written(inode, request.uid === 0 ? null : request);
+  }
+
+  lseek({ nodeid, offset, whence }: t.LseekArgs): number {
+    const { body } = this.#tree.file(nodeid);
+    if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FuseError("EINVAL");
+    const found = offset >= body.size ? undefined : whence === SEEK_DATA ? body.data(offset) : body.hole(offset);
+    if (found === undefined) throw new FuseError("ENXIO");
+    return found;
+  }
+
+  copyFileRange(args: t.CopyFileRangeArgs, request: Caller): number {
+    const from = this.#tree.file(args.nodeid), to = this.#tree.file(args.newNodeid);
+    const length = Math.min(args.length, from.body.size - args.offset);
+    const overlap = from === to && Math.abs(args.offset - args.newOffset) < length;
+    if (args.flags !== 0 || overlap) throw new FuseError("EINVAL");
+    if (length <= 0) return 0;
+    const copied = to.body.copy(from.body, args.offset, args.newOffset, Math.min(length, COPY_MAX));
+    if (copied === 0) throw new FuseError("ENOSPC");
+    this.#written(to, request.uid === 0 ? null : request);
+    return copied;
+  }
+
+  // directories
+
+  opendir({ nodeid }: t.OpenArgs): t.OpendirReply {
+    const inode = this.#tree.directory(nodeid);
+    inode.opens++;
+    this.#passes.set(++this.#lastPass, inode.body.lastCookie);
+    return { fh: this.#lastPass, cacheDir: true, keepCache: true };
+  }
+
+  readdir({ nodeid, fh, offset }: t.ReaddirArgs): Iterable<t.DirEntry> {
+    const inode = this.#tree.directory(nodeid);
+    if (offset === 0) this.#accessed(inode);
+    return this.#entries(inode, fh, offset);
+  }
+
+  /** The entries of a directory behind an offset; none where it was removed. */
+  *#entries(inode: DirectoryInode, fh: number, offset: number): Iterable<t.DirEntry> {
+    const { nlink, body } = inode;
+    if (nlink === 0) return;
+    if (offset < 1) yield { name: ".", ino: inode.nodeid, mode: inode.mode, offset: 1 };
+    if (offset < 2) yield { name: "..", ino: body.parent.nodeid, mode: body.parent.mode, offset: 2 };
+    // Only now, for the beginning may be asked for in vain where the kernel had it in its cache.
+    if (offset === 0) this.#passes.set(fh, body.lastCookie);
+    for (const { name, inode: { nodeid, mode }, cookie } of body.between(offset, this.#passes.get(fh) ?? Infinity)) {
+      yield { name, ino: nodeid, mode, offset: cookie };
+    }
+  }
+
+  releasedir({ nodeid, fh }: t.ReleaseArgs): void {
+    this.#passes.delete(fh);
+    this.release({ nodeid, fh, flags: 0 });
+  }
+
+  // what several have in common
+
+  #make(parent: number, name: string, made: Made, request: Caller): t.Entry {
+    return this.#entry(this.#tree.make(this.#tree.directory(parent), name, made, request));
+  }
+
+  #mode(type: number, mode: number, umask: number): number {
+    return type | mode & ~S_IFMT & (this.#masks ? ~umask : ~0);
+  }
+
+  #entry(inode: Inode): t.Entry {
+    const { nodes } = this.#tree;
+    nodes.remember(inode.nodeid);
+    return {
+      nodeid: inode.nodeid,
+      generation: nodes.generation(inode.nodeid),
+      attr: inode.attr(),
+      entryTimeout: this.#entryTimeout,
+      attrTimeout: this.#attrTimeoutOf(inode),
+    };
+  }
+
+  #attr(inode: Inode): t.AttrReply {
+    return { attr: inode.attr(), attrTimeout: this.#attrTimeoutOf(inode) };
+  }
+
+  // After a write the kernel asks for size and times again, but would go on believing in a set-user-id that it ended.
+  #attrTimeoutOf(inode: Inode): number {
+    return inode.setsId ? 0 : this.#attrTimeout;
+  }
+
+  #accessed(inode: Inode): void {
+    if (this.#atime === "noatime") return;
+    const now = Date.now();
+    if (this.#atime === "strictatime" || inode.atimeIsOld(now)) inode.accessed(now);
+  }
+
+  /** The data was changed, by someone (not null) who may not keep set-user-id. */
+  #written(inode: FileInode, by: Caller | null): void {
+    if (by !== null) inode.dropSetId(by);
+    dropCapabilities(inode, this.#tree.space);
+    inode.modified();
+  }
+}
+
+/**
+ * A writable file system in memory, as tmpfs and ext4 behave: sparse files, hard and symbolic links, devices, extended
+ * attributes, all flags of rename. It is meant to be mounted with `defaultPermissions`, for it leaves the checking of
+ * permissions to the kernel. flush, fsync and syncfs are absent: their absence says that they always succeed.
+ *
+ * A file takes memory where it was written, in pieces of up to 128 KiB that grow with it, and none for holes. An inode
+ * takes some 400 bytes. What was removed stays as long as it is open. What is read is answered without a copy where it
+ * lies together: a view that is valid until the next change.
+ *
+ * @example
+ * ```ts
+ * import { memory } from "@fusewire/fusewire";
+ *
+ * const fs = memory({ maxBytes: 64 * 2 ** 20 });
+ * console.log(typeof fs.lookup);
+ * ```
+ */
+export function memory(options?: MemoryOptions): Filesystem {
+  return new MemoryFilesystem(options);
+}

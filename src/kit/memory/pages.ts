@@ -1,0 +1,349 @@
+/** The data of a file, sparse and in memory. */
+import { FuseError } from "../../errno.ts";
+import type { Space } from "./space.ts";
+
+/** What is allocated and counted, bytes. */
+export const PAGE = 4096;
+// One bit a page in a mask of 32.
+const CHUNK_PAGES = 32;
+/** What is kept in one piece, bytes: a read inside it is answered without copying. */
+export const CHUNK = PAGE * CHUNK_PAGES;
+/** The largest file, bytes. */
+export const MAX_SIZE: number = Number.MAX_SAFE_INTEGER;
+
+// Chunks that are written one after the other share a buffer of so many.
+const RUN = 8;
+
+const EMPTY: Uint8Array = new Uint8Array(0);
+
+/** One piece. Bytes of pages without data, and all behind `bytes`, are zeros. */
+class Chunk {
+  bytes: Uint8Array = EMPTY;
+  /** Pages that were written. */
+  data = 0;
+  /** Pages that are paid for: those with data and those reserved. */
+  held = 0;
+}
+
+/** Mask of `count` pages from `first` on; `count` is 1 to 32. */
+function pages(first: number, count: number): number {
+  return 0xffffffff >>> CHUNK_PAGES - count << first;
+}
+
+/** Mask of the pages that a range of a chunk touches. */
+function touched(from: number, to: number): number {
+  const first = Math.floor(from / PAGE);
+  return pages(first, Math.ceil(to / PAGE) - first);
+}
+
+/** Mask of the pages that lie in a range of a chunk as a whole. */
+function covered(from: number, to: number): number {
+  const first = Math.ceil(from / PAGE), end = Math.floor(to / PAGE);
+  return end > first ? pages(first, end - first) : 0;
+}
+
+/** How many bits are set. */
+function count(mask: number): number {
+  mask -= mask >>> 1 & 0x55555555;
+  mask = (mask & 0x33333333) + (mask >>> 2 & 0x33333333);
+  return Math.imul(mask + (mask >>> 4) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
+/** Number of the lowest bit that is set. */
+function lowest(mask: number): number {
+  return 31 - Math.clz32(mask & -mask);
+}
+
+/**
+ * The bytes of one file: chunks of 128 KiB, grown as they fill, where something was written, and nothing elsewhere.
+ * Pages of 4 KiB are what space is counted in, and what SEEK_DATA and SEEK_HOLE tell apart.
+ */
+export class Pages {
+  readonly #space: Space;
+  // A file of one chunk needs no map.
+  #first: Chunk | undefined = undefined;
+  #others: Map<number, Chunk> | undefined = undefined;
+  // The rest of a buffer that chunks share, and the number of the chunk that may have its next part.
+  #run: { index: number; bytes: Uint8Array } | undefined = undefined;
+  #size = 0;
+  #held = 0;
+
+  /** An empty file, which takes what it needs of `space`. */
+  constructor(space: Space) {
+    this.#space = space;
+  }
+
+  /** Bytes, holes included. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Pages that it takes of the space. */
+  get held(): number {
+    return this.#held;
+  }
+
+  #chunk(index: number): Chunk | undefined {
+    return index === 0 ? this.#first : this.#others?.get(index);
+  }
+
+  #makeChunk(index: number): Chunk {
+    const chunk = new Chunk();
+    if (index === 0) this.#first = chunk;
+    else (this.#others ??= new Map()).set(index, chunk);
+    return chunk;
+  }
+
+  #dropChunk(index: number): void {
+    if (index === 0) this.#first = undefined;
+    else if (this.#others?.delete(index) && this.#others.size === 0) this.#others = undefined;
+  }
+
+  /** Numbers of the chunks there are from `first` to `last` (which may be Infinity), in no order. */
+  *#indexes(first: number, last: number): Iterable<number> {
+    if (first === 0 && this.#first !== undefined) yield 0;
+    const others = this.#others;
+    if (others === undefined) return;
+    if (last - first < others.size) {
+      for (let index = first; index <= last; index++) if (others.has(index)) yield index;
+      return;
+    }
+    for (const index of others.keys()) if (index >= first && index <= last) yield index;
+  }
+
+  /** The chunk that follows in the file; `undefined` behind the last. */
+  #following(index: number): number | undefined {
+    const others = this.#others;
+    if (others === undefined) return undefined;
+    // Dense files answer at once; in a sparse one no more steps are tried than there are chunks to look through.
+    for (let next = index + 1, steps = 0; steps < others.size; next++, steps++) if (others.has(next)) return next;
+    let least = Infinity;
+    for (const key of others.keys()) if (key > index && key < least) least = key;
+    return least === Infinity ? undefined : least;
+  }
+
+  /** Bytes of a range, as far as the file goes: a view where one buffer holds them, valid until the next change. */
+  read(offset: number, length: number): Uint8Array {
+    length = Math.min(this.#size - offset, length);
+    if (length <= 0) return EMPTY;
+    let index = Math.floor(offset / CHUNK);
+    let from = offset - index * CHUNK;
+    const bytes = this.#chunk(index)?.bytes;
+    if (bytes !== undefined) {
+      if (from + length <= bytes.length) return bytes.subarray(from, from + length);
+      if (bytes.length === CHUNK && this.#contiguous(index, bytes, from + length)) {
+        return new Uint8Array(bytes.buffer, bytes.byteOffset + from, length);
+      }
+    }
+    const out = new Uint8Array(length);
+    for (let at = 0; at < length; index++) {
+      const part = this.#chunk(index)?.bytes.subarray(from, from + length - at);
+      if (part !== undefined) out.set(part, at);
+      at += CHUNK - from;
+      from = 0;
+    }
+    return out;
+  }
+
+  /** Whether so many bytes from the beginning of a (full) chunk lie in its buffer one after the other. */
+  #contiguous(index: number, { buffer, byteOffset }: Uint8Array, length: number): boolean {
+    for (let at = CHUNK; at < length; at += CHUNK) {
+      const next = this.#chunk(++index)?.bytes;
+      if (next?.buffer !== buffer || next.byteOffset !== byteOffset + at) return false;
+      if (next.length < Math.min(CHUNK, length - at)) return false;
+    }
+    return true;
+  }
+
+  /** Writes, as far as there is space, and answers how many bytes. EFBIG: the offset is beyond all files. */
+  write(offset: number, data: Uint8Array): number {
+    const length = Math.min(data.length, MAX_SIZE - offset);
+    if (length <= 0) {
+      if (data.length > 0) throw new FuseError("EFBIG");
+      return 0;
+    }
+    let done = 0;
+    while (done < length) {
+      const index = Math.floor((offset + done) / CHUNK);
+      const from = offset + done - index * CHUNK;
+      const to = this.#pay(index, from, Math.min(CHUNK, from + length - done));
+      if (to === from) break;
+      const chunk = this.#chunk(index)!;
+      this.#fill(index, chunk, from, data.subarray(done, done + to - from));
+      chunk.data |= touched(from, to);
+      done += to - from;
+    }
+    if (done > 0) this.#size = Math.max(this.#size, offset + done);
+    return done;
+  }
+
+  /** Takes the pages of a range in one chunk from the space; answers where what could be had ends. */
+  #pay(index: number, from: number, to: number): number {
+    let chunk = this.#chunk(index);
+    let missing = touched(from, to) & ~(chunk?.held ?? 0);
+    if (missing === 0) return to;
+    let room = Math.floor(this.#space.freeBytes / PAGE);
+    if (count(missing) > room) {
+      let page = Math.floor(from / PAGE);
+      while (!(missing & 1 << page) || room-- > 0) page++;
+      if (page * PAGE <= from) return from;
+      to = page * PAGE;
+      missing &= touched(from, to);
+    }
+    chunk ??= this.#makeChunk(index);
+    this.#hold(chunk, missing);
+    return to;
+  }
+
+  #hold(chunk: Chunk, missing: number): void {
+    const pages = count(missing);
+    this.#space.take(pages * PAGE);
+    this.#held += pages;
+    chunk.held |= missing;
+  }
+
+  /** Puts data into a chunk at an offset, making room. */
+  #fill(index: number, chunk: Chunk, from: number, data: Uint8Array): void {
+    const to = from + data.length, { length } = chunk.bytes;
+    if (length < to) {
+      if (length === 0 && from === 0 && this.#chunk(index - 1)?.data === -1) chunk.bytes = this.#nextOfRun(index);
+      else if (from === 0) {
+        // A copy needs no zeros first, where it covers all there was.
+        chunk.bytes = new Uint8Array(data);
+        return;
+      } else {
+        const grown = new Uint8Array(Math.min(CHUNK, Math.max(to, 2 * length)));
+        grown.set(chunk.bytes);
+        chunk.bytes = grown;
+      }
+    }
+    chunk.bytes.set(data, from);
+  }
+
+  /** Zeros for a chunk behind a full one, in the same buffer where there is more of it. */
+  #nextOfRun(index: number): Uint8Array {
+    const rest = this.#run?.index === index ? this.#run.bytes : new Uint8Array(Math.min(RUN, index) * CHUNK);
+    this.#run = rest.length > CHUNK ? { index: index + 1, bytes: rest.subarray(CHUNK) } : undefined;
+    return rest.subarray(0, CHUNK);
+  }
+
+  /** Takes space for a range without writing it; all or nothing. ENOSPC, EFBIG. */
+  reserve(offset: number, length: number): void {
+    const end = offset + length;
+    if (end > MAX_SIZE) throw new FuseError("EFBIG");
+    const room = Math.floor(this.#space.freeBytes / PAGE);
+    if (length / PAGE - this.#held > room) throw new FuseError("ENOSPC");
+    const first = Math.floor(offset / CHUNK), last = Math.floor((end - 1) / CHUNK);
+    const missing = (index: number) => {
+      const base = index * CHUNK;
+      return touched(Math.max(0, offset - base), Math.min(CHUNK, end - base)) & ~(this.#chunk(index)?.held ?? 0);
+    };
+    let needed = 0;
+    for (let index = first; index <= last; index++) needed += count(missing(index));
+    if (needed > room) throw new FuseError("ENOSPC");
+    for (let index = first; index <= last; index++) {
+      const pages = missing(index);
+      if (pages !== 0) this.#hold(this.#chunk(index) ?? this.#makeChunk(index), pages);
+    }
+  }
+
+  /** Makes a range read as zeros and gives its whole pages back. Source: `fallocate(2) FALLOC_FL_PUNCH_HOLE`. */
+  punch(offset: number, length: number): void {
+    // The last page goes as a whole, though the file ends inside it.
+    const end = offset + length;
+    this.#clear(offset, end >= this.#size ? Math.max(end, Math.ceil(this.#size / PAGE) * PAGE) : end, false);
+  }
+
+  /** Makes a range read as zeros, as a hole, and keeps its space. Source: `fallocate(2) FALLOC_FL_ZERO_RANGE`. */
+  zero(offset: number, length: number): void {
+    this.reserve(offset, length);
+    this.#clear(offset, offset + length, true);
+  }
+
+  /** Cuts or extends, by a hole. EFBIG. */
+  truncate(size: number): void {
+    if (size > MAX_SIZE) throw new FuseError("EFBIG");
+    // What was reserved beyond the end goes with a cut, as with ext4.
+    if (size <= this.#size) this.#clear(size, Infinity, false);
+    this.#size = size;
+  }
+
+  #clear(offset: number, end: number, keep: boolean): void {
+    this.#run = undefined;
+    const first = Math.floor(offset / CHUNK), last = Math.ceil(end / CHUNK) - 1;
+    for (const index of this.#indexes(first, last)) {
+      const chunk = this.#chunk(index)!, base = index * CHUNK;
+      const from = Math.max(0, offset - base), to = Math.min(CHUNK, end - base);
+      const whole = covered(from, to);
+      chunk.data &= ~whole;
+      if (!keep) {
+        const freed = count(chunk.held & whole);
+        this.#space.give(freed * PAGE);
+        this.#held -= freed;
+        chunk.held &= ~whole;
+      }
+      if (chunk.held === 0) this.#dropChunk(index);
+      else if (chunk.data === 0) chunk.bytes = EMPTY;
+      else {
+        chunk.bytes.fill(0, from, to);
+        const used = (CHUNK_PAGES - Math.clz32(chunk.data)) * PAGE;
+        if (chunk.bytes.length >= 2 * used) chunk.bytes = chunk.bytes.slice(0, used);
+      }
+    }
+  }
+
+  /** Where data begins at or behind an offset; `undefined`: nowhere. Source: `lseek(2) SEEK_DATA`. */
+  data(offset: number): number | undefined {
+    let index: number | undefined = Math.floor(offset / CHUNK);
+    let mask = -1 << Math.floor((offset - index * CHUNK) / PAGE);
+    while (index !== undefined) {
+      const found = (this.#chunk(index)?.data ?? 0) & mask;
+      if (found !== 0) {
+        const at = Math.max(offset, index * CHUNK + lowest(found) * PAGE);
+        return at < this.#size ? at : undefined;
+      }
+      index = this.#following(index);
+      mask = -1;
+    }
+    return undefined;
+  }
+
+  /** Where no data is at or behind an offset, at last at the end of the file. Source: `lseek(2) SEEK_HOLE`. */
+  hole(offset: number): number {
+    let index = Math.floor(offset / CHUNK);
+    let mask = -1 << Math.floor((offset - index * CHUNK) / PAGE);
+    for (;; index++, mask = -1) {
+      const found = ~(this.#chunk(index)?.data ?? 0) & mask;
+      if (found !== 0) return Math.min(this.#size, Math.max(offset, index * CHUNK + lowest(found) * PAGE));
+    }
+  }
+
+  /**
+   * Copies a range of another file, or of this one where the two do not overlap: holes as holes, as far as there is
+   * space. Answers how many bytes; fewer than there are: no more space. EFBIG: the offset is beyond all files.
+   */
+  copy(source: Pages, from: number, offset: number, length: number): number {
+    const end = Math.min(source.#size, from + length, from + MAX_SIZE - offset);
+    if (offset >= MAX_SIZE) throw new FuseError("EFBIG");
+    const shift = offset - from;
+    let at = from;
+    while (at < end) {
+      const data = Math.min(source.data(at) ?? end, end);
+      if (data > at) {
+        this.#clear(at + shift, data + shift, false);
+        this.#size = Math.max(this.#size, data + shift);
+        at = data;
+        continue;
+      }
+      const hole = Math.min(source.hole(at), end);
+      while (at < hole) {
+        // Inside one chunk, so that the piece is a view.
+        const piece = source.read(at, Math.min(hole - at, CHUNK - at % CHUNK));
+        const done = this.write(at + shift, piece);
+        at += done;
+        if (done < piece.length) return at - from;
+      }
+    }
+    return Math.max(0, at - from);
+  }
+}
