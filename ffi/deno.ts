@@ -150,6 +150,10 @@ const SYMBOLS = {
     result: "i32",
   },
 
+  aio_write: { parameters: ["buffer" /* aiocbp */], result: "i32" },
+  aio_error: { parameters: ["buffer" /* aiocbp */], result: "i32" },
+  aio_return: { parameters: ["buffer" /* aiocbp */], result: "i64" },
+
   // Answers its first argument, which makes it the cheapest way to an address.
   memset: { parameters: ["buffer", /* s */ "i32", /* c */ "usize" /* n */], result: "u64" },
   strlen: { parameters: ["pointer" /* s */], result: "u64" },
@@ -189,6 +193,12 @@ const SYMBOLS = {
       "buffer", /* argv */
       "buffer", /* envp */
     ],
+    result: "i32",
+    nonblocking: true,
+  },
+  aio_suspend_async: {
+    name: "aio_suspend",
+    parameters: ["buffer", /* aiocb_list */ "i32", /* nitems */ "pointer" /* timeout */],
     result: "i32",
     nonblocking: true,
   },
@@ -342,26 +352,37 @@ function openLibc(): Libc {
 
     address: (buffer) => c.memset(buffer as Buffer, 0, 0n),
 
-    pollAsync: (fds, count, timeout) => c.poll_async(fds as Buffer, big(count), timeout),
+    pollAsync: (fds, count, timeout) => pinned([fds], (f) => c.poll_async(f, big(count), timeout)),
     async statxAsync(dirfd, path, flags, mask, out) {
       const buffer = new Uint8Array(STATX_SIZE);
-      const r = await c.statx_async(dirfd, held(path), flags, mask, buffer);
+      const r = await pinned([held(path), buffer], (p, b) => c.statx_async(dirfd, p, flags, mask, b));
       if (r === 0) readStatx(new DataView(buffer.buffer), out);
       return r;
     },
-    openAsync: (path, flags) => c.open_async(held(path), flags, 0),
-    umount2Async: (target, flags) => c.umount2_async(held(target), flags),
+    openAsync: (path, flags) => pinned([held(path)], (p) => c.open_async(p, flags, 0)),
+    umount2Async: (target, flags) => pinned([held(target)], (p) => c.umount2_async(p, flags)),
     async posixSpawnpAsync(pid, file, actions, attributes, argv, envp) {
-      return -await c.posix_spawnp_async(
-        pid as Buffer,
-        held(file),
-        actions as Buffer,
-        attributes as Buffer,
-        argv as Buffer,
-        envp as Buffer,
-      );
+      return -await pinned([pid, held(file), actions, attributes, argv, envp], (...a) => c.posix_spawnp_async(...a));
     },
-    waitpidAsync: (pid, status, options) => c.waitpid_async(pid, status as Buffer, options),
+    async writeAsync(fd, buffer) {
+      // struct aiocb, alike in both C libraries up to here: aio_fildes, aio_buf, aio_nbytes, aio_sigevent.sigev_notify.
+      const control = new Uint8Array(256), view = new DataView(control.buffer);
+      view.setInt32(0, fd, true);
+      view.setBigUint64(16, c.memset(buffer as Buffer, 0, 0n), true);
+      view.setBigUint64(24, BigInt(buffer.length), true);
+      view.setInt32(44, SIGEV_NONE, true);
+      if (c.aio_write(control) < 0) return -errno[0];
+      const list = new Uint8Array(128);
+      new DataView(list.buffer).setBigUint64(0, c.memset(control, 0, 0n), true);
+      // A signal may end the wait early.
+      while (c.aio_error(control) === EINPROGRESS) {
+        await pinned([list, control, buffer], (l) => c.aio_suspend_async(l, 1, null));
+      }
+      const failure = c.aio_error(control);
+      const written = Number(c.aio_return(control));
+      return failure !== 0 ? -failure : written;
+    },
+    waitpidAsync: (pid, status, options) => pinned([status], (s) => c.waitpid_async(pid, s, options)),
 
     ppoll(fds, count, timeoutUs) {
       timespec[1] = big(timeoutUs * 1000);
@@ -372,11 +393,33 @@ function openLibc(): Libc {
 
 type Buffer = Uint8Array<ArrayBuffer>;
 
+const SIGEV_NONE = 1, EINPROGRESS = 115;
+
 /** A copy that does not move: the memory of small arrays may. */
 function held(path: Uint8Array): Buffer {
   const copy = new Uint8Array(Math.max(path.length, 128));
   copy.set(path);
   return copy;
+}
+
+// Memory that another thread looks at. Nothing else keeps it while a call is under way.
+const busy = new Map<Uint8Array, number>();
+
+/** Calls another thread with buffers that stay until it is done. */
+async function pinned<A extends Uint8Array[], T>(
+  buffers: readonly [...A],
+  call: (...buffers: { [K in keyof A]: Buffer }) => Promise<T>,
+): Promise<T> {
+  for (const buffer of buffers) busy.set(buffer, (busy.get(buffer) ?? 0) + 1);
+  try {
+    return await call(...buffers as unknown as { [K in keyof A]: Buffer });
+  } finally {
+    for (const buffer of buffers) {
+      const uses = busy.get(buffer)! - 1;
+      if (uses === 0) busy.delete(buffer);
+      else busy.set(buffer, uses);
+    }
+  }
 }
 
 /** The runtime's side of the library. */

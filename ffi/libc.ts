@@ -83,6 +83,8 @@ export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_SYMLINK_FOLLOW = 0x400;
 /** unlinkat removes a directory. */
 export const AT_REMOVEDIR = 0x200;
+/** The `*at` call does not mount what an automount point stands for. */
+export const AT_NO_AUTOMOUNT = 0x800;
 /** statx asks no server for fresher attributes. */
 export const AT_STATX_DONT_SYNC = 0x4000;
 /** `poll(2)`: may be read. */
@@ -138,7 +140,8 @@ export interface Libc {
   writev(fd: number, iovec: Uint8Array, count: number): number;
   pread(fd: number, buffer: Uint8Array, length: number, offset: number): number;
   pwrite(fd: number, buffer: Uint8Array, length: number, offset: number): number;
-  lseek(fd: number, offset: number, whence: number): number;
+  /** Offsets of directories use all 64 bits: those are given as bigint. */
+  lseek(fd: number, offset: number | bigint, whence: number): number;
   ftruncate(fd: number, length: number): number;
   fallocate(fd: number, mode: number, offset: number, length: number): number;
   copyFileRange(from: number, offset: number, to: number, toOffset: number, length: number, flags: number): number;
@@ -220,6 +223,11 @@ export interface Libc {
     argv: Uint8Array,
     envp: Uint8Array,
   ): Promise<number>;
+  /**
+   * `write(2)` of the whole buffer, of more than 64 bytes of memory, which stays untouched until the end. Unlike the
+   * others it tells its errno: it goes through `aio(7)`, which keeps it.
+   */
+  writeAsync(fd: number, buffer: Uint8Array): Promise<number>;
   /** `waitpid(2)`; the pid or -1. The status goes to the first 4 bytes of `status`. */
   waitpidAsync(pid: number, status: Uint8Array, options: number): Promise<number>;
 

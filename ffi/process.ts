@@ -50,11 +50,14 @@ export async function spawn(libc: Libc, program: Program): Promise<number> {
     for (const fd of inherited(libc, fds.length)) libc.posixSpawnFileActionsAddclose(actions, fd);
     if (cwd !== undefined) libc.posixSpawnFileActionsAddchdir(actions, cwd);
     if (program.ownSession) libc.posixSpawnattrSetflags(attributes, POSIX_SPAWN_SETSID);
-    const args = vector(libc, argv), environment = vector(libc, env);
-    held.add(args).add(environment);
-    const failed = await libc.posixSpawnpAsync(pid, argv[0], actions, attributes, args, environment);
-    held.delete(args);
-    held.delete(environment);
+    const failed = await libc.posixSpawnpAsync(
+      pid,
+      argv[0],
+      actions,
+      attributes,
+      vector(libc, argv),
+      vector(libc, env),
+    );
     return failed < 0 ? failed : new DataView(pid.buffer).getInt32(0, true);
   } finally {
     libc.posixSpawnFileActionsDestroy(actions);
@@ -71,9 +74,6 @@ export async function waitExit(libc: Libc, pid: number): Promise<number> {
   const signal = word & 0x7f;
   return signal === 0 ? word >> 8 & 0xff : 128 + signal;
 }
-
-// Memory that a call on another thread still looks at.
-const held = new Set<Uint8Array>();
 
 /** A C array of strings: the addresses, a null, and behind them the strings. */
 function vector(libc: Libc, strings: readonly CString[]): Uint8Array {

@@ -7,7 +7,8 @@ import { libc } from "../../ffi/load.ts";
 import { Device } from "../device.ts";
 import { FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
-import { resolveOptions, type SessionOptions } from "../session/options.ts";
+import type { Notifications } from "../fs/notifications.ts";
+import { checkMethods, resolveOptions, type SessionOptions } from "../session/options.ts";
 import { type Passthrough, type SessionEnd, SessionLoop } from "../session/session.ts";
 import { mountDevice, type Mounted } from "./device.ts";
 import type { MountOptions as DeviceOptions } from "./options.ts";
@@ -41,6 +42,8 @@ export interface Session extends AsyncDisposable {
   readonly device?: { readonly major: number; readonly minor: number };
   /** The files that the kernel reads and writes itself. */
   readonly passthrough: Passthrough;
+  /** What can be told the kernel unasked. */
+  readonly notify: Notifications;
   /** Resolves when the kernel has let go, whoever unmounted, and everything is given back. */
   readonly closed: Promise<SessionEnd>;
   /** Unmounts, and ends in any case: plainly, else detached, else by cutting the connection. */
@@ -55,6 +58,7 @@ class MountedSession implements Session {
   readonly negotiated: Negotiated;
   readonly device?: { readonly major: number; readonly minor: number };
   readonly passthrough: Passthrough;
+  readonly notify: Notifications;
   readonly closed: Promise<SessionEnd>;
   readonly #mounted: Mounted;
   readonly #loop: SessionLoop;
@@ -68,6 +72,7 @@ class MountedSession implements Session {
     if (mounted.device) this.device = mounted.device;
     this.negotiated = negotiated;
     this.passthrough = loop.passthrough;
+    this.notify = loop.notify;
     this.closed = closed;
   }
 
@@ -146,6 +151,10 @@ class MountedSession implements Session {
  */
 export async function mount(fs: Filesystem, mountpoint: string, options: MountOptions = {}): Promise<Session> {
   const resolved = resolveOptions(options);
+  checkMethods(fs, resolved);
+  if (resolved.allowIdmap && !options.defaultPermissions) {
+    throw new TypeError("option allowIdmap needs defaultPermissions: the kernel refuses the handshake without it");
+  }
   const mounted = await mountDevice(mountpoint, options);
   const device = new Device(libc(), mounted.fd);
   const loop = new SessionLoop(libc(), device, fs, resolved, mounted.device ? { device: mounted.device } : {});

@@ -12,6 +12,8 @@ const { O } = c;
 const needs = ["root", "fuse"] as const;
 const asUser = [...needs, "tool:unshare", "tool:nsenter", "tool:setpriv", "tool:fusermount3"] as const;
 
+// Without a look at the path: nobody serves it.
+const umount = ["umount", "-c", "-i"];
 const FUSE_INIT = 26;
 const F_GETFD = 1, F_GETFL = 3;
 
@@ -27,6 +29,14 @@ async function children(): Promise<number[]> {
     if (stat && Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === Deno.pid) found.push(Number(name));
   }
   return found.sort();
+}
+
+/** The guard of a path. A program that was just started has no arguments for a moment. */
+async function guardOf(path: string): Promise<number> {
+  let found: number[] = [];
+  await until(async () => (found = await guards(path)).length > 0, "a guard runs");
+  assertEquals(found.length, 1);
+  return found[0];
 }
 
 /** The guards of a path. */
@@ -138,7 +148,7 @@ test("Mounted.unmount: unmounted, busy, gone, lazy", { needs: [...needs, "tool:m
     c.close(inside);
   });
   await mounting(dir.path, {}, async (mounted) => {
-    assertEquals((await run(["umount", dir.path])).code, 0);
+    assertEquals((await run([...umount, dir.path])).code, 0);
     assert(!mounted.isMounted());
     assertEquals(await mounted.unmount(), "gone");
     assertEquals(await mounted.unmount({ lazy: true }), "gone");
@@ -153,13 +163,13 @@ test("Mounted.unmount: not what lies on it, nor what came after it", { needs: [.
     assertEquals(await mounted.unmount(), "busy");
     assertEquals(await mounted.unmount({ lazy: true }), "busy");
     assertEquals(at(dir.path)?.source, "above");
-    assertEquals((await run(["umount", dir.path])).code, 0);
+    assertEquals((await run([...umount, dir.path])).code, 0);
     assertEquals(await mounted.unmount(), "unmounted");
     assertEquals((await run(["mount", "-t", "tmpfs", "after", dir.path])).code, 0);
     assert(!mounted.isMounted());
     assertEquals(await mounted.unmount(), "gone");
     assertEquals(at(dir.path)?.source, "after");
-    assertEquals((await run(["umount", dir.path])).code, 0);
+    assertEquals((await run([...umount, dir.path])).code, 0);
   });
 });
 
@@ -176,13 +186,13 @@ test("Mounted: a folder above it is renamed", { needs }, async () => {
 
 /** That mounting is refused in these words, and leaves nothing. */
 async function refused(path: string, options: MountOptions, code: string, words: string): Promise<void> {
-  const [fds, own, mounts] = [await openFds(), await children(), readMounts(c)];
+  const [fds, own, top] = [await openFds(), await children(), at(path)];
   const error = await assertRejects(() => mountDevice(path, options), FuseError);
   assertEquals(error.message, words);
   assertEquals(error.code, code);
   assertEquals(await openFds(), fds);
   assertEquals(await children(), own);
-  assertEquals(readMounts(c), mounts);
+  assertEquals(at(path), top);
 }
 
 test("mountDevice: what is wrong with the mountpoint is said, with the remedy", { needs }, async () => {
@@ -224,18 +234,19 @@ test(
   },
 );
 
-test("mountDevice: no descriptor is left", { needs }, async () => {
-  await using dir = await tempDir();
-  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
-  const limit = `ulimit -n 64; exec "$@"`;
-  const holder = holding({ mountpoint: dir.path, steps: ["unmount", "end"] });
-  const lines = await said(["sh", "-c", limit, "sh", ...holder, "crowded"]) as unknown[];
-  assertEquals(lines.splice(-2), ["unmounted", NOTHING_LEFT]);
-  assertEquals((lines.pop() as Report).mounted?.path, dir.path);
-  assert(lines.length > 3);
-  for (const { error, left } of lines as Report[]) {
-    assertEquals(error?.code, "EMFILE", error?.message);
-    assertEquals(left, NOTHING_LEFT);
+test("mountDevice: no descriptor is left", { needs: asUser }, async () => {
+  await using space = await namespace();
+  const limit = ["sh", "-c", `ulimit -n 64; exec "$@"`, "sh"];
+  const holder = [...holding({ mountpoint: space.dir.join("mnt"), steps: ["unmount", "end"] }), "crowded"];
+  for (const command of [space.enter([...limit, ...holder]), space.user([...limit, ...holder])]) {
+    const lines: unknown[] = await said(command);
+    assertEquals(lines.splice(-2), ["unmounted", NOTHING_LEFT]);
+    assertEquals((lines.pop() as Report).mounted?.path, space.dir.join("mnt"));
+    assert(lines.length > 3);
+    for (const { error, left } of lines as Report[]) {
+      assertEquals(error?.code, "EMFILE", error?.message);
+      assertEquals(left, NOTHING_LEFT);
+    }
   }
 });
 
@@ -341,14 +352,16 @@ async function said(command: string[]): Promise<[Report, ...unknown[]]> {
   return stdout.trim().split("\n").map((line) => JSON.parse(line)) as [Report, ...unknown[]];
 }
 
-const NOTHING_LEFT = "0 descriptors, no children";
+const NOTHING_LEFT: string[] = [];
 
 test("mountDevice: an ordinary user mounts and unmounts through fusermount3", { needs: asUser }, async () => {
   await using space = await namespace();
   const mountpoint = space.dir.join("mnt");
   const steps = ["isMounted", "enter", "unmount", "isMounted", "leave", "unmount", "unmount", "end"] as const;
   const [{ mounted }, ...rest] = await said(space.user(holding({ mountpoint, steps })));
-  assertEquals([mounted?.path, mounted?.how], [mountpoint, "fusermount3"]);
+  const { path, how, nonblocking, closedByExec } = mounted!;
+  assertEquals({ path, how }, { path: mountpoint, how: "fusermount3" });
+  assertEquals({ nonblocking, closedByExec }, { nonblocking: true, closedByExec: true });
   assertEquals(rest, [true, "busy", true, "unmounted", "gone", NOTHING_LEFT]);
   assertEquals(await space.at(mountpoint), undefined);
   // Lazily, while it is in use.
@@ -447,6 +460,28 @@ test(
   },
 );
 
+test("mountDevice: finds its mount at the end of a long list", { needs: asUser }, async () => {
+  await using space = await namespace('for i in $(seq 250); do mount --bind "$1" "$1"; done');
+  const mountpoint = space.dir.join("mnt");
+  const [, ...rest] = await said(space.enter(holding({ mountpoint, steps: ["isMounted", "unmount", "end"] })));
+  assertEquals(rest, [true, "unmounted", NOTHING_LEFT]);
+});
+
+test("mountDevice: finds its mount where the kernel repeats it in other places", { needs: asUser }, async () => {
+  const slave = 'mkdir "$1/b"; mount --bind "$1" "$1"; mount --make-shared "$1"; mount --bind "$1" "$1/b"';
+  await using space = await namespace(`${slave}; mount --make-slave "$1/b"`);
+  const mountpoint = space.dir.join("mnt"), again = space.dir.join("b/mnt");
+  {
+    await using holder = await startServer(space.enter(holding({ mountpoint, steps: ["hold"] })));
+    assert(await space.at(again));
+    await holder.stop("SIGKILL");
+    await until(async () => await space.at(mountpoint) === undefined, "unmounted by the guard");
+  }
+  const [, ...rest] = await said(space.enter(holding({ mountpoint, steps: ["unmount", "isMounted", "end"] })));
+  assertEquals(rest, ["unmounted", false, NOTHING_LEFT]);
+  assertEquals([await space.at(mountpoint), await space.at(again)], [undefined, undefined]);
+});
+
 test("Mounted.abort: cuts the connection through fusectl", { needs: asUser }, async () => {
   await using space = await namespace(
     "mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections",
@@ -473,6 +508,24 @@ test("mountDevice: without a shell there is no guard, and that is said", { needs
   assertEquals((await said(space.enter(holding(plan)))).slice(1), [true, "unmounted", NOTHING_LEFT]);
 });
 
+const nested = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", new URL("./nested.ts", import.meta.url).pathname];
+
+test("mountDevice: on a mount that has lost its server, though the kernel remembers it well", { needs }, async () => {
+  await using dir = await tempDir();
+  await using server = await startServer([...nested, dir.path, "only"]);
+  assertEquals((await run(["stat", "-c", "%F", dir.path])).stdout, "directory\n");
+  await server.stop("SIGKILL");
+  const { code } = await assertRejects(() => mountDevice(dir.path, {}), FuseError);
+  assertEquals(code, "ENOTCONN");
+});
+
+test("mountDevice: below a file system that the same thread serves", { needs }, async () => {
+  await using dir = await tempDir();
+  const { stdout } = await run([...nested, dir.path]);
+  const inside = `${dir.path}/inner true\nmissing ENOENT\nfile ENOTDIR\nfile/x ENOTDIR\n`;
+  assertEquals(stdout, `${inside}unmounted\nunmounted\n`);
+});
+
 // The guard.
 
 test("autoUnmount: a guard keeps nothing of the server open and outlives its signals", { needs }, async () => {
@@ -481,7 +534,12 @@ test("autoUnmount: a guard keeps nothing of the server open and outlives its sig
   // A descriptor that the server was started with, and a folder that it runs in.
   const command = ["sh", "-c", 'exec "$@" 7</tmp', "sh", ...holding({ mountpoint: dir.join("mnt"), steps: ["hold"] })];
   await using holder = await startServer(command, { cwd: dir.path });
-  const [guard] = await guards(dir.join("mnt"));
+  const guard = await guardOf(dir.join("mnt"));
+  const signals = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
+  await until(async () => {
+    const ignored = /^SigIgn:\s*(\w+)$/m.exec(await Deno.readTextFile(`/proc/${guard}/status`))![1];
+    return (parseInt(ignored, 16) & 0x4007) === 0x4007;
+  }, "the guard ignores signals");
   const fds = await openFds(guard);
   assertEquals([...fds.keys()].sort(), [0, 1, 2]);
   assertMatch(fds.get(0)!, /^pipe:/);
@@ -489,7 +547,7 @@ test("autoUnmount: a guard keeps nothing of the server open and outlives its sig
   assertEquals(await Deno.readLink(`/proc/${guard}/cwd`), "/");
   const stat = (await Deno.readTextFile(`/proc/${guard}/stat`)).replace(/^.*\) /, "").split(" ");
   assertEquals(Number(stat[3]), guard, "a session of its own");
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const) Deno.kill(guard, signal);
+  for (const signal of signals) Deno.kill(guard, signal);
   await holder.stop("SIGKILL");
   await until(() => at(dir.join("mnt")) === undefined, "unmounted by the guard");
   await until(async () => (await guards(dir.join("mnt"))).length === 0, "the guard has ended");
@@ -513,13 +571,22 @@ test("autoUnmount: a server that is killed leaves no mount, however the path is 
   }
 });
 
+test("autoUnmount: an ordinary user's guard whom umount does not help", { needs: asUser }, async () => {
+  await using space = await namespace('mount --bind /dev/null "$(readlink -f "$(command -v umount)")"');
+  const mountpoint = space.dir.join("mnt");
+  await using holder = await startServer(space.user(holding({ mountpoint, steps: ["hold"] })));
+  assert(await space.at(mountpoint));
+  await holder.stop("SIGKILL");
+  await until(async () => await space.at(mountpoint) === undefined, "unmounted");
+});
+
 test("autoUnmount: a guard leaves alone what came after its mount", { needs: [...needs, "tool:mount"] }, async () => {
   await using dir = await tempDir();
   await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["hold"] }));
-  assertEquals((await run(["umount", dir.path])).code, 0);
-  // Its device number is free again: another mount of FUSE may get it.
+  const guard = await guardOf(dir.path);
+  assertEquals((await run([...umount, dir.path])).code, 0);
+  // Its number and its device's are free again: the next mount gets them.
   const after = await mountDevice(dir.path, { fsname: "after", autoUnmount: false });
-  const [guard] = await guards(dir.path);
   await holder.stop("SIGKILL");
   await until(async () => !(await guards(dir.path)).includes(guard), "the guard has ended");
   assertEquals(at(dir.path)?.source, "after");
@@ -541,7 +608,7 @@ test("autoUnmount: false: nobody unmounts", { needs: [...needs, "tool:umount"] }
 test("autoUnmount: a guard that is let go leaves the mount", { needs }, async () => {
   await using dir = await tempDir();
   await mounting(dir.path, {}, async (mounted) => {
-    assertEquals((await guards(dir.path)).length, 1);
+    await guardOf(dir.path);
     await mounted.release();
     assertEquals(await guards(dir.path), []);
     assert(mounted.isMounted());

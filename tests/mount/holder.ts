@@ -4,10 +4,12 @@
  * descriptor left, and tries again with one more until it mounts.
  */
 import { libc } from "../../ffi/load.ts";
+import { F_GETFD, F_GETFL, FD_CLOEXEC } from "../../ffi/process.ts";
 import { cstring } from "../../src/abi/text.ts";
+import { pathOf } from "../../src/mount/procfs.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
 
-/** What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `left` counts what is left behind. */
+/** What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left. */
 export interface Plan {
   readonly mountpoint: string;
   readonly options?: MountOptions;
@@ -16,26 +18,30 @@ export interface Plan {
 
 /** What the first line says. */
 export interface Report {
-  readonly mounted?: Pick<Mounted, "path" | "how" | "device">;
+  readonly mounted?: Pick<Mounted, "path" | "how" | "device"> & { nonblocking: boolean; closedByExec: boolean };
   readonly error?: { readonly code: string; readonly message: string; readonly path?: string; readonly call?: string };
-  /** Descriptors and children more than before, after a failure. */
-  readonly left?: string;
+  /** After a failure: what is there that was not before. */
+  readonly left?: readonly string[];
 }
 
 const c = libc();
-const { PATH, CLOEXEC } = c.O;
+const { PATH, CLOEXEC, NONBLOCK } = c.O;
 
-function descriptors(): number {
-  let open = 0;
-  for (let fd = 0; fd < 512; fd++) if (c.fcntl(fd, 1, 0) >= 0) open++;
+/** What is open: `3 /dev/fuse`. Without files that the runtime opens and closes in its own time. */
+function descriptors(): Set<string> {
+  const open = new Set<string>();
+  for (let fd = 0; fd < 512; fd++) {
+    const path = pathOf(c, `fd/${fd}`);
+    if (typeof path === "string" && !/^\/.*(cache|\.ts)/.test(path)) open.add(`${fd} ${path}`);
+  }
   return open;
 }
 
-/** "0 descriptors, no children" where all was given back; zombies count as children. */
-async function left(before: number): Promise<string> {
+/** What is there that was not before: descriptors and children, zombies too. */
+async function left(before: Set<string>): Promise<string[]> {
   const WNOHANG = 1;
-  const children = await c.waitpidAsync(-1, new Uint8Array(128), WNOHANG) === -1 ? "no" : "some";
-  return `${descriptors() - before} descriptors, ${children} children`;
+  const children = await c.waitpidAsync(-1, new Uint8Array(128), WNOHANG) === -1 ? [] : ["children"];
+  return [...descriptors().difference(before), ...children];
 }
 
 const say = (value: unknown) => console.log(JSON.stringify(value));
@@ -52,7 +58,9 @@ async function act({ mountpoint, options = {}, steps }: Plan): Promise<boolean> 
     return false;
   }
   const { path, how, device } = mounted;
-  say({ mounted: { path, how, device } } satisfies Report);
+  const nonblocking = (c.fcntl(mounted.fd, F_GETFL, 0) & NONBLOCK) !== 0;
+  const closedByExec = c.fcntl(mounted.fd, F_GETFD, 0) === FD_CLOEXEC;
+  say({ mounted: { path, how, device, nonblocking, closedByExec } } satisfies Report);
   let inside = -1;
   for (const step of steps) {
     if (step === "hold") setInterval(() => {}, 60_000);
@@ -73,8 +81,11 @@ async function act({ mountpoint, options = {}, steps }: Plan): Promise<boolean> 
 
 if (import.meta.main) {
   const [plan, crowded] = Deno.args;
-  // The runtime opens what it keeps at its first asynchronous call.
+  // The runtime opens what it keeps at its first asynchronous call, and for signals else at any time.
   c.close(await c.openAsync(cstring("/"), PATH | CLOEXEC));
+  const ignore = () => {};
+  Deno.addSignalListener("SIGUSR2", ignore);
+  Deno.removeSignalListener("SIGUSR2", ignore);
   const crowd: number[] = [];
   for (let fd; crowded !== undefined && (fd = c.open(cstring("/dev/null"), CLOEXEC, 0)) >= 0;) crowd.push(fd);
   while (!await act(JSON.parse(plan)) && crowd.length > 0) c.close(crowd.pop()!);

@@ -1,7 +1,7 @@
 /** A session on the real kernel, served by this process: how it begins, serves, ends, and what it gives back. */
 import { assert, assertEquals, assertGreater, assertMatch, assertRejects } from "@std/assert";
 import { type Attr, type Filesystem, FuseError, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
-import { mountsUnder, openFds, run, tempDir, test, until } from "../support/harness.ts";
+import { mountsUnder, openFds, run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 
 const needs = ["root", "fuse"] as const;
 const quiet: MountOptions = { signals: false };
@@ -87,33 +87,55 @@ test("unmount: a handler that never answers is cut off", { needs, sanitize: fals
   assertEquals(await mountsUnder(dir.path), []);
 });
 
-test("unmount: a mount in use is detached, and ends with its last user", { needs, sanitize: false }, async () => {
+/** Somebody who has the file open until told to go on, and then reads it. */
+async function user(dir: TempDir, control: TempDir) {
+  const [ready, go] = [control.join("ready"), control.join("go")];
+  const done = run(`exec 3< ${dir.join("file")}; : > ${ready}; until [ -e ${go} ]; do sleep 0.02; done; cat <&3`);
+  await until(() => Deno.stat(ready).then(() => true, () => false), "the file is open");
+  return { done, go: () => Deno.writeTextFile(go, "") };
+}
+
+test("unmount: waits for who uses it, up to the timeout", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
+  await using control = await tempDir();
   const session = await mount(oneFile(), dir.path, quiet);
-  const user = run(`exec 3< ${dir.join("file")}; echo open; sleep 1; cat <&3`);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  assertEquals(await session.unmount({ timeout: 3000 }).then(async (how) => [how, (await user).stdout]), [
-    "unmounted",
-    "open\nhello\n",
-  ]);
+  const { done, go } = await user(dir, control);
+  const unmounted = session.unmount({ timeout: 20_000 });
+  await go();
+  assertEquals([await unmounted, (await done).stdout], ["unmounted", "hello\n"]);
 });
 
-test("unmount: who stays is cut off after the detach", { needs, sanitize: false }, async () => {
+test("unmount: who still uses it after the timeout is only detached", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
+  await using control = await tempDir();
   const session = await mount(oneFile(), dir.path, quiet);
-  const user = run(`exec 3< ${dir.join("file")}; sleep 1.5; cat <&3`);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  assertEquals(await session.unmount({ timeout: 200 }), "aborted");
-  assertEquals((await user).code, 1);
+  const { done, go } = await user(dir, control);
+  const unmounted = session.unmount({ timeout: 2000 });
+  await until(async () => (await mountsUnder(dir.path)).length === 0, "it is detached");
+  await go();
+  assertEquals([await unmounted, (await done).stdout], ["detached", "hello\n"]);
 });
 
-test("unmount: who leaves after the detach was only detached", { needs, sanitize: false }, async () => {
+test("unmount: who never goes is cut off", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
+  await using control = await tempDir();
   const session = await mount(oneFile(), dir.path, quiet);
-  const user = run(`exec 3< ${dir.join("file")}; sleep 1.4; cat <&3`);
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  assertEquals(await session.unmount({ timeout: 900 }), "detached");
-  assertEquals((await user).stdout, "hello\n");
+  const { done, go } = await user(dir, control);
+  assertEquals(await session.unmount({ timeout: 100 }), "aborted");
+  await go();
+  assertEquals((await done).code, 1);
+});
+
+test("unmount: a second, impatient call hurries the first", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  await using control = await tempDir();
+  const session = await mount(oneFile(), dir.path, quiet);
+  const { done, go } = await user(dir, control);
+  const patient = session.unmount({ timeout: 1e9 });
+  assertEquals(await session.unmount({ timeout: 0 }), "aborted");
+  assertEquals(await patient, "aborted");
+  await go();
+  await done;
 });
 
 test("handlers: what they throw is the caller's errno", { needs, sanitize: false }, async () => {

@@ -1,0 +1,83 @@
+/** What the groups of operations share. */
+import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import type { Connection } from "../../fs/filesystem.ts";
+import type { OpenReply } from "../../fs/types.ts";
+import { Handles } from "./handles.ts";
+import type { Node } from "./node.ts";
+import type { OpenDirectory } from "./open_directory.ts";
+import { EMPTY, procPath, S_ISGID, S_ISUID, S_IXGRP } from "./system.ts";
+import { STATX_MASK, type Tree } from "./tree.ts";
+
+/** An open file. */
+export interface OpenFile {
+  /** Its descriptor. */
+  readonly fd: number;
+  /** `O_*` flags it has now. */
+  flags: number;
+}
+
+/** The state of one mirror. */
+export class Context {
+  readonly tree: Tree;
+  readonly files: Handles<OpenFile> = new Handles();
+  readonly directories: Handles<OpenDirectory> = new Handles();
+  /** Whether descriptors are offered for passthrough. */
+  passthrough: boolean;
+  /** The kernel collects writes, and reads what they touch (`FUSE_WRITEBACK_CACHE`). */
+  writeback = false;
+  /** Modes come without the caller's umask applied (`FUSE_DONT_MASK`). */
+  dontMask = false;
+
+  constructor(tree: Tree, passthrough: boolean) {
+    this.tree = tree;
+    this.passthrough = passthrough;
+  }
+
+  /** Notes what the handshake agreed on. */
+  connect(connection: Connection): void {
+    const { flags } = connection.negotiated;
+    this.tree.connection = connection;
+    this.writeback = flags.has("FUSE_WRITEBACK_CACHE");
+    this.dontMask = flags.has("FUSE_DONT_MASK");
+    // The kernel has either of the two.
+    if (this.writeback) this.passthrough = false;
+  }
+
+  /** The flags to open a file with, for those of the opener. */
+  openFlags(flags: number): number {
+    const { O } = this.tree.libc;
+    const passed = O.ACCMODE | O.TRUNC | O.NONBLOCK | O.SYNC | O.DSYNC | (this.tree.euid === 0 ? O.NOATIME : 0);
+    // O_DIRECT stays out: pages of the cache are not aligned as it wants them.
+    if (!this.writeback) return flags & (passed | O.APPEND);
+    const kept = flags & passed;
+    return (kept & O.ACCMODE) === O.WRONLY ? kept & ~O.ACCMODE | O.RDWR : kept;
+  }
+
+  /** Takes over the descriptor of a file. */
+  opened(fd: number, flags: number, node: Node): OpenReply {
+    const fh = this.files.add({ fd, flags });
+    // The page cache would end at the size. /proc is no backing file either.
+    if (node.device.sizeless) return { fh, directIo: true };
+    return this.passthrough ? { fh, backing: fd } : { fh };
+  }
+
+  /**
+   * Clears set-user-id, and set-group-id where the group may execute, as a write by an ordinary user does. Where the
+   * server may not, the kernel did so already.
+   */
+  killSuidgid(fd: number): void {
+    const { libc, other } = this.tree;
+    if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return;
+    let drop = other.mode & S_ISUID;
+    if (other.mode & S_IXGRP) drop |= other.mode & S_ISGID;
+    if (drop !== 0) libc.chmod(procPath(fd), other.mode & 0o7777 & ~drop);
+  }
+
+  /** Closes everything. */
+  close(): void {
+    const { libc } = this.tree;
+    for (const file of this.files.drain()) libc.close(file.fd);
+    for (const directory of this.directories.drain()) libc.close(directory.fd);
+    this.tree.close();
+  }
+}

@@ -1,0 +1,34 @@
+/** Open folders. */
+import type { Filesystem } from "../../fs/filesystem.ts";
+import type { Context } from "./context.ts";
+import { OpenDirectory } from "./open_directory.ts";
+import { check } from "./system.ts";
+
+type Directories = Pick<Filesystem, "opendir" | "readdir" | "releasedir" | "fsyncdir">;
+
+/** The operations on open folders. */
+export function directories({ tree, directories }: Context): Required<Directories> {
+  const { libc } = tree;
+  const { O } = libc;
+
+  return {
+    opendir({ nodeid }) {
+      const node = tree.node(nodeid);
+      const fd = check("open", tree.reopen(tree.use(node), O.RDONLY | O.DIRECTORY));
+      return { fh: directories.add(new OpenDirectory(libc, fd, node)) };
+    },
+
+    readdir({ fh, offset }) {
+      return directories.get(fh).entries(offset);
+    },
+
+    releasedir({ fh }) {
+      libc.close(directories.remove(fh).fd);
+    },
+
+    fsyncdir({ fh, datasync }) {
+      const { fd } = directories.get(fh);
+      check("fsync", datasync ? libc.fdatasync(fd) : libc.fsync(fd));
+    },
+  };
+}

@@ -1,0 +1,99 @@
+/** Open files. */
+import { ERRNO, FuseError } from "../../errno.ts";
+import type { Filesystem } from "../../fs/filesystem.ts";
+import type { OpenReply } from "../../fs/types.ts";
+import type { Context, OpenFile } from "./context.ts";
+import type { Node } from "./node.ts";
+import { check, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
+
+const F_SETFL = 4;
+
+type Files = Pick<
+  Filesystem,
+  "open" | "read" | "write" | "release" | "flush" | "fsync" | "fallocate" | "lseek" | "copyFileRange"
+>;
+
+/** Opens a known file. EISDIR, ELOOP, ENXIO: it is another kind of object. */
+export function openNode(context: Context, node: Node, flags: number, killSuidgid: boolean): OpenReply {
+  const { tree } = context;
+  const { O } = tree.libc;
+  if (node.type === S_IFDIR) throw new FuseError("EISDIR");
+  if (node.type === S_IFLNK) throw new FuseError("ELOOP");
+  // To open a fifo could wait for ever. The kernel itself opens such objects, and never asks.
+  if (node.type !== S_IFREG) throw new FuseError("ENXIO");
+  let used = context.openFlags(flags);
+  let fd = tree.reopen(tree.use(node), used);
+  if (fd === -ERRNO.EACCES && (used & O.ACCMODE) !== (flags & O.ACCMODE)) {
+    used = used & ~O.ACCMODE | flags & O.ACCMODE;
+    fd = tree.reopen(tree.use(node), used);
+  }
+  check("open", fd);
+  if (killSuidgid && flags & O.TRUNC) context.killSuidgid(fd);
+  return context.opened(fd, used, node);
+}
+
+/** The operations on open files. */
+export function files(context: Context): Required<Files> {
+  const { tree, files } = context;
+  const { libc } = tree;
+  const { O } = libc;
+  let room = new Uint8Array(128 * 1024);
+
+  /**
+   * An O_APPEND descriptor writes to the end whatever offset is given: right for a write(2) of a process that opened it
+   * so, wrong for a page of a mapping or after the process took O_APPEND back.
+   */
+  function setAppend(file: OpenFile, append: number): void {
+    file.flags = file.flags & ~O.APPEND | append;
+    check("fcntl", libc.fcntl(file.fd, F_SETFL, file.flags & (O.APPEND | O.NONBLOCK | O.NOATIME)));
+  }
+
+  return {
+    open({ nodeid, flags, killSuidgid }) {
+      return openNode(context, tree.node(nodeid), flags, killSuidgid);
+    },
+
+    read({ fh, offset, size }) {
+      if (size > room.length) room = new Uint8Array(size);
+      return room.subarray(0, check("pread", libc.pread(files.get(fh).fd, room, size, offset)));
+    },
+
+    write({ fh, offset, data, flags, killSuidgid }) {
+      const file = files.get(fh);
+      if (killSuidgid) context.killSuidgid(file.fd);
+      if (!context.writeback && (flags ^ file.flags) & O.APPEND) setAppend(file, flags & O.APPEND);
+      return check("pwrite", libc.pwrite(file.fd, data, data.length, offset));
+    },
+
+    release({ fh }) {
+      libc.close(files.remove(fh).fd);
+    },
+
+    flush({ fh }) {
+      // What close(2) has to say is said by the close of a copy, too.
+      check("close", libc.close(check("dup", libc.dup(files.get(fh).fd))));
+    },
+
+    fsync({ fh, datasync }) {
+      const { fd } = files.get(fh);
+      check("fsync", datasync ? libc.fdatasync(fd) : libc.fsync(fd));
+    },
+
+    fallocate({ fh, offset, length, mode }, request) {
+      const { fd } = files.get(fh);
+      check("fallocate", libc.fallocate(fd, mode, offset, length));
+      if (request.uid !== 0) context.killSuidgid(fd);
+    },
+
+    lseek({ fh, offset, whence }) {
+      return check("lseek", libc.lseek(files.get(fh).fd, offset, whence));
+    },
+
+    copyFileRange({ fh, offset, newFh, newOffset, length, flags }, request) {
+      const to = files.get(newFh).fd;
+      const n = check("copy_file_range", libc.copyFileRange(files.get(fh).fd, offset, to, newOffset, length, flags));
+      if (request.uid !== 0) context.killSuidgid(to);
+      return n;
+    },
+  };
+}

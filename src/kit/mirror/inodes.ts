@@ -1,0 +1,145 @@
+/** Attributes: of inodes, links and the file system. */
+import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import { decodeName } from "../../abi/text.ts";
+import { ERRNO, FuseError } from "../../errno.ts";
+import type { Filesystem } from "../../fs/filesystem.ts";
+import type { SetattrArgs, Statfs } from "../../fs/types.ts";
+import type { Context } from "./context.ts";
+import type { Node } from "./node.ts";
+import { check, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
+import { STATX_MASK } from "./tree.ts";
+
+// utimensat(2)
+const UTIME_NOW = 0x3fffffffn;
+const UTIME_OMIT = 0x3ffffffen;
+const PATH_MAX = 4096;
+// "No change" for chown(2).
+const KEEP = 0xffffffff;
+const STATX_BTIME = 0x800;
+// AT_STATX_FORCE_SYNC and AT_STATX_DONT_SYNC
+const SYNC_FLAGS = 0x6000;
+// STATX_ATTR_AUTOMOUNT and STATX_ATTR_MOUNT_ROOT: of the source's mounts, not of ours.
+const MOUNT_ATTRIBUTES = 0x3000;
+
+type Inodes = Pick<Filesystem, "getattr" | "setattr" | "statx" | "readlink" | "statfs" | "syncfs">;
+
+/** The operations on inodes. */
+export function inodes(context: Context): Required<Inodes> {
+  const { tree, files } = context;
+  const { libc } = tree;
+  const { O } = libc;
+  const target = new Uint8Array(PATH_MAX);
+  const statfs = new DataView(new ArrayBuffer(120));
+  const statfsBytes = new Uint8Array(statfs.buffer);
+  const times = new BigInt64Array(4);
+  const timesBytes = new Uint8Array(times.buffer);
+
+  /** Fills the tree's `st`: from the open file, where one is named. */
+  function stat(node: Node, fh: number | undefined, flags = 0): void {
+    if (fh === undefined) tree.stat(node, flags);
+    else check("statx", libc.statx(files.get(fh).fd, EMPTY, AT_EMPTY_PATH | flags, STATX_MASK, tree.st));
+  }
+
+  function truncate(node: Node, fh: number | undefined, size: number): void {
+    if (fh !== undefined) {
+      const r = libc.ftruncate(files.get(fh).fd, size);
+      // The file is not open for writing here.
+      if (r !== -ERRNO.EINVAL && r !== -ERRNO.EBADF) return void check("ftruncate", r);
+    }
+    if (node.type === S_IFDIR) throw new FuseError("EISDIR");
+    if (node.type !== S_IFREG) throw new FuseError("EINVAL");
+    const fd = check("open", tree.reopen(tree.use(node), O.WRONLY | O.NONBLOCK));
+    const r = libc.ftruncate(fd, size);
+    libc.close(fd);
+    check("ftruncate", r);
+  }
+
+  function setTime(at: number, time: number | "now" | undefined, nsec = 0): void {
+    times[at] = typeof time === "number" ? BigInt(time) : 0n;
+    times[at + 1] = time === undefined ? UTIME_OMIT : time === "now" ? UTIME_NOW : BigInt(nsec);
+  }
+
+  function setTimes(node: Node, args: SetattrArgs): void {
+    setTime(0, args.atime, args.atimeNsec);
+    setTime(2, args.mtime, args.mtimeNsec);
+    const fd = tree.use(node);
+    // An empty path is enough since Linux 5.8; a symbolic link has no other way.
+    const r = node.type === S_IFLNK
+      ? libc.utimensat(fd, EMPTY, timesBytes, AT_EMPTY_PATH)
+      : libc.utimensat(fd, procPath(fd), timesBytes, 0);
+    check("utimensat", r);
+  }
+
+  return {
+    getattr({ nodeid, fh }) {
+      const node = tree.node(nodeid);
+      stat(node, fh);
+      return tree.attrReply(node);
+    },
+
+    setattr(args) {
+      const { nodeid, fh, size, uid, gid, mode } = args;
+      const node = tree.node(nodeid);
+      if (size !== undefined) truncate(node, fh, size);
+      if (uid !== undefined || gid !== undefined) {
+        check("fchownat", libc.fchownat(tree.use(node), EMPTY, uid ?? KEEP, gid ?? KEEP, AT_EMPTY_PATH));
+      }
+      if (args.killSuidgid && node.type !== S_IFDIR) context.killSuidgid(tree.use(node));
+      if (mode !== undefined) {
+        if (node.type === S_IFLNK) throw new FuseError("EOPNOTSUPP", "a symbolic link has no mode");
+        check("chmod", libc.chmod(procPath(tree.use(node)), mode & 0o7777));
+      }
+      if (args.atime !== undefined || args.mtime !== undefined) setTimes(node, args);
+      stat(node, fh);
+      return tree.attrReply(node);
+    },
+
+    statx({ nodeid, fh, flags }) {
+      const node = tree.node(nodeid);
+      stat(node, fh, flags & SYNC_FLAGS);
+      const { st } = tree;
+      const born = (st.mask & STATX_BTIME) !== 0;
+      return {
+        ...tree.attrReply(node),
+        ...(born ? { btime: st.btime, btimeNsec: st.btimeNsec } : undefined),
+        attributes: st.attributes & ~MOUNT_ATTRIBUTES,
+        attributesMask: st.attributesMask & ~MOUNT_ATTRIBUTES,
+      };
+    },
+
+    readlink({ nodeid }) {
+      const node = tree.node(nodeid);
+      if (node.type !== S_IFLNK) throw new FuseError("EINVAL", "not a symbolic link");
+      const n = check("readlinkat", libc.readlinkat(tree.use(node), EMPTY, target));
+      return decodeName(target, 0, n);
+    },
+
+    statfs({ nodeid }): Statfs {
+      check("fstatfs", libc.fstatfs(tree.use(tree.node(nodeid)), statfsBytes));
+      const u64 = (at: number) =>
+        Math.min(statfs.getUint32(at + 4, true) * 2 ** 32 + statfs.getUint32(at, true), Number.MAX_SAFE_INTEGER);
+      const bsize = u64(8);
+      return {
+        blocks: u64(16),
+        bfree: u64(24),
+        bavail: u64(32),
+        files: u64(40),
+        ffree: u64(48),
+        bsize,
+        namelen: u64(64),
+        frsize: u64(72) || bsize,
+      };
+    },
+
+    syncfs() {
+      let failed = 0;
+      for (const folder of tree.folders()) {
+        const fd = check("open", tree.reopen(tree.use(folder), O.RDONLY | O.DIRECTORY));
+        const r = libc.syncfs(fd);
+        libc.close(fd);
+        if (r < 0) failed = r;
+      }
+      check("syncfs", failed);
+    },
+  };
+}

@@ -1,0 +1,169 @@
+/** New objects: files, folders, links, devices. */
+import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW } from "../../../ffi/libc.ts";
+import { cstring } from "../../abi/text.ts";
+import { ERRNO, FuseError } from "../../errno.ts";
+import type { Filesystem } from "../../fs/filesystem.ts";
+import type { CreateArgs, CreateReply, Entry, Request } from "../../fs/types.ts";
+import type { Context } from "./context.ts";
+import { openNode } from "./files.ts";
+import { give } from "./give.ts";
+import type { Node } from "./node.ts";
+import { check, checkName, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./system.ts";
+import { STATX_MASK } from "./tree.ts";
+
+// How often a name may appear and vanish again while it is opened.
+const TRIES = 16;
+
+type Making = Pick<Filesystem, "mknod" | "mkdir" | "symlink" | "link" | "create" | "tmpfile">;
+
+/** The operations that make objects. */
+export function making(context: Context): Required<Making> {
+  const { tree } = context;
+  const { libc, euid, st } = tree;
+  const { O } = libc;
+
+  /** Calls with the umask that makes the modes exact: the kernel applied the caller's, unless it was told not to. */
+  function withUmask(umask: number, call: () => number): number {
+    const saved = libc.umask(context.dontMask ? umask : 0);
+    try {
+      return call();
+    } finally {
+      libc.umask(saved);
+    }
+  }
+
+  /** The mode to make a file with: bits that would let others act as the server are set once it is the caller's. */
+  const bare = (mode: number) => euid === 0 ? mode & 0o1777 : mode & 0o7777;
+
+  /** The node of a descriptor that a file was made with. */
+  function nodeOf(fd: number, dirfd: number, mode: number, request: Request): Node {
+    check("statx", libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, st));
+    give(tree, fd, dirfd, mode, request, false);
+    const node = tree.made();
+    // Without a time of birth, only an open descriptor tells the inode from a later one.
+    if (node.mark >> 4 !== 0) return node;
+    return tree.adopt(check("open", tree.reopen(fd, O.PATH)), true);
+  }
+
+  /** Makes an object that has to be found by its name then. */
+  function make(
+    { parent, name, mode, umask }: Omit<CreateArgs, "flags">,
+    request: Request,
+    syscall: string,
+    call: (dirfd: number, path: Uint8Array) => number,
+  ): Entry {
+    checkName(name);
+    const dir = tree.node(parent);
+    const dirfd = tree.use(dir);
+    const path = tree.name(name);
+    check(syscall, withUmask(umask, () => call(dirfd, path)), name);
+    const node = tree.adopt(check("openat", tree.openat(dirfd, path, O.PATH | O.NOFOLLOW), name));
+    try {
+      give(tree, tree.use(node), dirfd, mode, request, true);
+    } catch (error) {
+      if (!(error instanceof FuseError && error.code === "ESTALE")) {
+        libc.unlinkat(dirfd, path, (mode & S_IFMT) === S_IFDIR ? AT_REMOVEDIR : 0);
+      }
+      throw error;
+    }
+    tree.place(node, dir, name);
+    return tree.entry(node);
+  }
+
+  /** Makes a file, and answers its descriptor and node; null: the name is taken. */
+  function makeFile(args: Omit<CreateArgs, "flags">, flags: number, request: Request): [number, Node] | null {
+    const dir = tree.node(args.parent);
+    const dirfd = tree.use(dir);
+    const path = tree.name(args.name);
+    const fd = withUmask(
+      args.umask,
+      () => tree.openat(dirfd, path, flags | O.CREAT | O.EXCL | O.NOFOLLOW, bare(args.mode)),
+    );
+    if (fd === -ERRNO.EEXIST) return null;
+    check("openat", fd, args.name);
+    try {
+      const node = nodeOf(fd, dirfd, args.mode, request);
+      tree.place(node, dir, args.name);
+      return [fd, node];
+    } catch (error) {
+      libc.close(fd);
+      libc.unlinkat(dirfd, path, 0);
+      throw error;
+    }
+  }
+
+  return {
+    mknod(args, request) {
+      const { name, mode, rdev } = args;
+      const type = mode & S_IFMT || S_IFREG;
+      if (type === S_IFREG) {
+        checkName(name);
+        const made = makeFile(args, O.WRONLY, request);
+        if (made === null) throw new FuseError("EEXIST");
+        libc.close(made[0]);
+        return tree.entry(made[1]);
+      }
+      return make(args, request, "mknodat", (dirfd, path) => libc.mknodat(dirfd, path, type | bare(mode), rdev));
+    },
+
+    mkdir({ parent, name, mode, umask }, request) {
+      const what = { parent, name, mode: S_IFDIR | mode, umask };
+      return make(what, request, "mkdirat", (dirfd, path) => libc.mkdirat(dirfd, path, mode & 0o7777));
+    },
+
+    symlink({ parent, name, target }, request) {
+      const to = cstring(target);
+      const what = { parent, name, mode: S_IFLNK, umask: 0 };
+      return make(what, request, "symlinkat", (dirfd, path) => libc.symlinkat(to, dirfd, path));
+    },
+
+    link({ nodeid, newParent, newName }) {
+      checkName(newName);
+      const node = tree.node(nodeid), dir = tree.node(newParent);
+      tree.useBoth(node, dir, (fd, dirfd) => {
+        // AT_EMPTY_PATH would want CAP_DAC_READ_SEARCH.
+        const path = tree.newName(newName);
+        check("linkat", libc.linkat(AT_FDCWD, procPath(fd), dirfd, path, AT_SYMLINK_FOLLOW), newName);
+        tree.place(node, dir, newName);
+      });
+      return tree.entry(tree.stat(node));
+    },
+
+    create(args, request): CreateReply {
+      const { parent, name, flags } = args;
+      checkName(name);
+      const used = context.openFlags(flags);
+      for (let i = 0; i < TRIES; i++) {
+        const made = makeFile(args, used, request);
+        if (made !== null) return { entry: tree.entry(made[1]), ...context.opened(made[0], used, made[1]) };
+        if (flags & O.EXCL) throw new FuseError("EEXIST");
+        // It is there already, and is opened as it is: neither mode nor owner change.
+        const node = tree.lookup(tree.node(parent), name);
+        if (node === undefined) continue;
+        // The kernel thought that there is no such name: it is told to look again, and to follow what it finds.
+        if (node.type === S_IFLNK && !(flags & O.NOFOLLOW)) throw new FuseError("ESTALE");
+        const reply = openNode(context, node, flags, false);
+        return { entry: tree.entry(tree.stat(node)), ...reply };
+      }
+      throw new FuseError("EBUSY", `the name ${name} comes and goes`);
+    },
+
+    tmpfile({ parent, flags, mode, umask }, request): CreateReply {
+      const dirfd = tree.use(tree.node(parent));
+      const used = context.openFlags(flags) | flags & O.EXCL;
+      const fd = check(
+        "openat",
+        withUmask(umask, () => tree.openat(dirfd, tree.name("."), used | O.TMPFILE, bare(mode))),
+      );
+      try {
+        let node = nodeOf(fd, dirfd, S_IFREG | mode, request);
+        if (node.slot < 0) node = tree.adopt(check("open", tree.reopen(fd, O.PATH)), true);
+        tree.descriptors.pin(node);
+        return { entry: tree.entry(node), ...context.opened(fd, used, node) };
+      } catch (error) {
+        libc.close(fd);
+        throw error;
+      }
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** Extended attributes, through `/proc/self/fd`, which leads to a symbolic link itself too. */
+import { cstring, decodeName } from "../../abi/text.ts";
+import { ERRNO } from "../../errno.ts";
+import type { Filesystem } from "../../fs/filesystem.ts";
+import type { Context } from "./context.ts";
+import { check, procPath } from "./system.ts";
+
+// XATTR_SIZE_MAX and XATTR_LIST_MAX
+const MAX = 65536;
+
+type Xattrs = Pick<Filesystem, "getxattr" | "setxattr" | "listxattr" | "removexattr">;
+
+/** The operations on extended attributes. */
+export function xattrs({ tree }: Context): Required<Xattrs> {
+  const { libc } = tree;
+  const room = new Uint8Array(MAX);
+  /** The path to a node, for the calls that take no descriptor. */
+  const path = (nodeid: number) => procPath(tree.use(tree.node(nodeid)));
+
+  return {
+    getxattr({ nodeid, name }) {
+      const n = libc.getxattr(path(nodeid), cstring(name), room);
+      return n === -ERRNO.ENODATA ? null : room.slice(0, check("getxattr", n, name));
+    },
+
+    setxattr({ nodeid, name, value, flags }) {
+      check("setxattr", libc.setxattr(path(nodeid), cstring(name), value, flags), name);
+    },
+
+    listxattr({ nodeid }, request) {
+      const end = check("listxattr", libc.listxattr(path(nodeid), room));
+      const found: string[] = [];
+      for (let at = 0; at < end;) {
+        const nul = room.indexOf(0, at);
+        found.push(decodeName(room, at, nul));
+        at = nul + 1;
+      }
+      // A file system shows these to root alone; the server may be root where the caller is not.
+      return request.uid === 0 ? found : found.filter((name) => !name.startsWith("trusted."));
+    },
+
+    removexattr({ nodeid, name }) {
+      check("removexattr", libc.removexattr(path(nodeid), cstring(name)), name);
+    },
+  };
+}

@@ -1,0 +1,160 @@
+/** Mounting and unmounting through `fusermount3`, the set-user-ID helper that lets ordinary users do it. */
+import { type Libc, POLLIN } from "../../ffi/libc.ts";
+import { F_GETFL, F_SETFL, spawn, waitExit } from "../../ffi/process.ts";
+import { cstring, decodeName } from "../abi/text.ts";
+import { ERRNO, type ErrnoName, FuseError } from "../errno.ts";
+import { NO_DEVICE } from "./kernel.ts";
+import { helperOptions, type Settings } from "./options.ts";
+import { type Reason, refusal, says } from "./refusal.ts";
+
+const HELPER = "fusermount3";
+
+const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
+const MSG_DONTWAIT = 0x40, MSG_CMSG_CLOEXEC = 0x40000000;
+const SOL_SOCKET = 1, SCM_RIGHTS = 1;
+
+/** How the helper ended. */
+export interface Ended {
+  /** Exit code; 128 + n after signal n; -1: not known. */
+  readonly status: number;
+  /** What it said on stderr. */
+  readonly text: string;
+}
+
+/**
+ * Mounts, and answers the device descriptor (`O_NONBLOCK`, `O_CLOEXEC`). `reason`: why mount(2) was not possible.
+ * Source: `fusermount3(1)`; the helper sends the descriptor through the socket that `_FUSE_COMMFD` names.
+ */
+export async function mountByHelper(libc: Libc, path: string, settings: Settings, reason: Reason): Promise<number> {
+  const pair = new Int32Array(2);
+  const failed = libc.socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair);
+  if (failed < 0) throw refusal("mount on", path, { call: "socketpair", errno: failed });
+  try {
+    const ended = await run(libc, ["-o", helperOptions(settings), "--", path], pair[1]);
+    if (typeof ended === "number") throw unstartable("mount on", path, ended, reason);
+    const device = receive(libc, pair[0]);
+    if (device >= 0) {
+      libc.fcntl(device, F_SETFL, libc.fcntl(device, F_GETFL, 0) | libc.O.NONBLOCK);
+      return device;
+    }
+    if (ended.status !== 0) throw helperRefusal("mount on", path, ended, says(reason));
+    // It did mount, but the descriptor was lost on its way.
+    await unmountByHelper(libc, path, true);
+    throw refusal("mount on", path, { call: "recvmsg", errno: device, meaning: `no descriptor from ${HELPER}` });
+  } finally {
+    for (const fd of pair) libc.close(fd);
+  }
+}
+
+/** Unmounts; -errno where the helper could not be started. */
+export function unmountByHelper(libc: Libc, path: string, lazy: boolean): Promise<Ended | number> {
+  return run(libc, [lazy ? "-uz" : "-u", "--", path]);
+}
+
+/** The error where the helper could not be started; `reason`: why it is needed. */
+export function unstartable(task: string, path: string, errno: number, reason: Reason): FuseError {
+  if (errno === -ERRNO.ENOENT) {
+    const remedy = `${HELPER}, which may do it for ordinary users, is not there: install fuse3, or be root`;
+    return refusal(task, path, { ...reason, remedy });
+  }
+  return refusal(task, path, { call: "posix_spawnp", of: HELPER, errno, meaning: `needed, since ${says(reason)}` });
+}
+
+/** Whether it failed because files are open. The end decides, since the path stands before it. */
+export function saysBusy({ text }: Ended): boolean {
+  return /: [^:/]*busy$/i.test(text);
+}
+
+/** The error for what the helper refused. */
+export function helperRefusal(task: string, path: string, ended: Ended, before?: string): FuseError {
+  const { text, status } = ended;
+  const said = `${HELPER} says ${text === "" ? `nothing (exit status ${status})` : JSON.stringify(text)}`;
+  const [code, remedy] = reading(text);
+  const message = `cannot ${task} ${JSON.stringify(path)}: ${before === undefined ? said : `${before}; ${said}`}`;
+  return new FuseError(code, remedy === undefined ? message : `${message}; ${remedy}`, { syscall: HELPER, path });
+}
+
+function reading(text: string): [ErrnoName, string?] {
+  if (text.includes("user_allow_other")) {
+    return ["EPERM", "write a line user_allow_other into /etc/fuse.conf, or mount without allowOther"];
+  }
+  if (/no write access|not owned by/.test(text)) return ["EACCES", "mount on a directory of your own"];
+  if (text.includes("mount_max")) return ["EUSERS"];
+  if (text.includes("device not found")) return ["ENODEV", NO_DEVICE];
+  if (/open \/dev\/fuse: Permission denied$/.test(text)) {
+    return ["EACCES", "let this user open it: chmod 666 /dev/fuse"];
+  }
+  if (/Permission denied$/.test(text)) return ["EACCES"];
+  if (/No such file or directory$/.test(text)) return ["ENOENT"];
+  if (/Invalid argument$/.test(text)) return ["EINVAL"];
+  if (/Operation not permitted$/.test(text)) {
+    return ["EPERM", "it needs CAP_SYS_ADMIN, as docker run --cap-add SYS_ADMIN"];
+  }
+  return ["EPERM"];
+}
+
+/** Runs the helper to its end; -errno where it could not be started. */
+async function run(libc: Libc, args: string[], socket?: number): Promise<Ended | number> {
+  const open: number[] = [];
+  try {
+    const nothing = libc.open(cstring("/dev/null"), libc.O.RDWR | libc.O.CLOEXEC, 0);
+    if (nothing < 0) return nothing;
+    open.push(nothing);
+    const pipe = new Int32Array(2);
+    const failed = libc.pipe2(pipe, libc.O.CLOEXEC);
+    if (failed < 0) return failed;
+    const [stderr, theirs] = pipe;
+    open.push(stderr);
+    const fds = [nothing, nothing, theirs];
+    const env: Uint8Array[] = [];
+    if (socket !== undefined) {
+      env.push(cstring(`_FUSE_COMMFD=${fds.length}`));
+      fds.push(socket);
+    }
+    const pid = await spawn(libc, { argv: [HELPER, ...args].map(cstring), env, fds });
+    // The last writer must be the helper, or its end would not be seen.
+    libc.close(theirs);
+    if (pid < 0) return pid;
+    const text = await drain(libc, stderr);
+    return { status: await waitExit(libc, pid), text };
+  } finally {
+    for (const fd of open) libc.close(fd);
+  }
+}
+
+/** Reads a pipe to its end. */
+async function drain(libc: Libc, fd: number): Promise<string> {
+  // struct pollfd: the descriptor, then what to wait for.
+  const poll = new Uint8Array(128), view = new DataView(poll.buffer);
+  view.setInt32(0, fd, true);
+  view.setInt16(4, POLLIN, true);
+  const buffer = new Uint8Array(4096);
+  let text = "";
+  while (await libc.pollAsync(poll, 1, -1) >= 0) {
+    const n = libc.read(fd, buffer);
+    if (n <= 0) break;
+    text += decodeName(buffer, 0, n);
+  }
+  return text.replace(/^fusermount3: /gm, "").trim();
+}
+
+/** The descriptor that waits in the socket, or -errno; -EAGAIN where none was sent. */
+function receive(libc: Libc, socket: number): number {
+  // struct msghdr: name, iov (one byte of data comes along), control, flags. 56 bytes; behind it the rest.
+  const memory = new Uint8Array(256), view = new DataView(memory.buffer);
+  const at = libc.address(memory);
+  const iov = 64, byte = 80, control = 96, room = 24;
+  view.setBigUint64(16, at + BigInt(iov), true);
+  view.setBigUint64(24, 1n, true);
+  view.setBigUint64(32, at + BigInt(control), true);
+  view.setBigUint64(40, BigInt(room), true);
+  view.setBigUint64(iov, at + BigInt(byte), true);
+  view.setBigUint64(iov + 8, 1n, true);
+  const n = libc.recvmsg(socket, memory, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  // struct cmsghdr: length (8 bytes), level, type, and the descriptor.
+  const filled = view.getUint32(40, true) >= 20;
+  const rights = view.getInt32(control + 8, true) === SOL_SOCKET && view.getInt32(control + 12, true) === SCM_RIGHTS;
+  // The kernel drops a descriptor that does not fit into our table.
+  return filled && rights ? view.getInt32(control + 16, true) : -ERRNO.EMFILE;
+}
