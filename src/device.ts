@@ -74,6 +74,13 @@ export class Device implements Disposable {
     return this.#libc.writev(this.#fd, this.#iovecBytes, 2);
   }
 
+  /** Writes a message of more than 64 bytes of memory on another thread: 0, or a negative errno. */
+  async sendElsewhere(message: Uint8Array): Promise<number> {
+    if (this.#fd < 0) return -ERRNO.EBADF;
+    const n = await this.#libc.writeAsync(this.#fd, message);
+    return n < 0 ? n : 0;
+  }
+
   /** `ioctl(2)` on the device: its value, or a negative errno. */
   ioctl(request: number, argument: Uint8Array): number {
     return this.#libc.ioctl(this.#fd, request, argument);

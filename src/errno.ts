@@ -189,6 +189,13 @@ const BY_NAME: Readonly<Record<string, ErrnoName>> = {
   DataCloneError: "EINVAL",
 };
 
+// Other names of the same numbers, which node prefers.
+const ALIASES: Readonly<Record<string, ErrnoName>> = {
+  ENOTSUP: "EOPNOTSUPP",
+  EWOULDBLOCK: "EAGAIN",
+  EDEADLOCK: "EDEADLK",
+};
+
 /**
  * The positive errno of anything thrown: FuseError, an error with node's `code`, Deno.errors.*, a DOMException;
  * 0 where none of them says one.
@@ -197,7 +204,10 @@ export function errnoOf(thrown: unknown): number {
   if (thrown instanceof FuseError) return thrown.errno;
   if (typeof thrown !== "object" || thrown === null) return 0;
   const { code, name } = thrown as { code?: unknown; name?: unknown };
-  if (typeof code === "string" && Object.hasOwn(ERRNO, code)) return ERRNO[code as ErrnoName];
+  if (typeof code === "string") {
+    if (Object.hasOwn(ERRNO, code)) return ERRNO[code as ErrnoName];
+    if (Object.hasOwn(ALIASES, code)) return ERRNO[ALIASES[code]];
+  }
   if (typeof name === "string" && Object.hasOwn(BY_NAME, name)) return ERRNO[BY_NAME[name]];
   return 0;
 }

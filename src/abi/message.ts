@@ -1,5 +1,5 @@
 /** A request as it lies in its buffer, and a reply as it is put together. The only parser and the only packer. */
-import type { Struct } from "./layout.ts";
+import { OverflowError, type Struct } from "./layout.ts";
 import { fuse_in_header, fuse_out_header } from "./structs.ts";
 import { decodeName, encodeNameInto } from "./text.ts";
 
@@ -47,7 +47,7 @@ export class Message {
   /** Minor version in force. */
   minor = 0;
 
-  /** Begins a request of `length` bytes. Throws a WireError where the header contradicts that. */
+  /** Begins a request of `length` bytes. Throws a WireError where the header contradicts that, or an OverflowError. */
   begin(buffer: RequestBuffer, length: number): void {
     this.bytes = buffer.bytes;
     this.view = buffer.view;
@@ -59,6 +59,13 @@ export class Message {
     const extensions = this.view.getUint16(EXTENSIONS, true) * 8;
     if (extensions > length - IN_HEADER) throw new WireError(`extensions of ${extensions} bytes exceed the request`);
     this.end = length - extensions;
+    // Every nodeid was handed out by an author, as a number.
+    if (this.view.getUint32(NODEID + 4, true) > 0x1fffff) throw new OverflowError("the nodeid exceeds 2^53-1");
+  }
+
+  /** Whether extensions follow the arguments. */
+  get extended(): boolean {
+    return this.view.getUint16(EXTENSIONS, true) !== 0;
   }
 
   get opcode(): number {
@@ -162,12 +169,14 @@ export class Reply {
 
   /** Appends a string without a NUL. */
   string(text: string): void {
+    if (typeof text !== "string") throw new TypeError(`the answer is ${text}; it has to be a string`);
     const at = this.reserve(text.length * 3);
     this.length = encodeNameInto(text, this.bytes, at);
   }
 
   /** Appends bytes: a copy where they are few, for a second part of a system call costs more than 16 KiB of copying. */
   data(bytes: Uint8Array): void {
+    if (!(bytes instanceof Uint8Array)) throw new TypeError(`the answer is ${bytes}; it has to be a Uint8Array`);
     if (bytes.length > 16 * 1024 && this.payload === null) {
       this.payload = bytes;
       return;

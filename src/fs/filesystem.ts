@@ -3,12 +3,15 @@
  *
  * @module
  */
+import type { Notifications } from "./notifications.ts";
 import type * as t from "./types.ts";
 
 /** What the handshake agreed on, and what the session offers a file system. */
 export interface Connection {
   /** What was agreed with the kernel. */
   readonly negotiated: Negotiated;
+  /** What can be told the kernel unasked. */
+  readonly notify: Notifications;
   /** Device number of the mount as `st_dev` of its files shows it, where it is known. */
   readonly device?: { readonly major: number; readonly minor: number };
 }
@@ -126,6 +129,10 @@ export interface Filesystem {
   setlkw?(args: t.LockArgs, request: t.Request): t.Awaitable<void>;
   /** Block of a device that holds a block of a file; only on block devices (fuseblk). Absent: ENOSYS. */
   bmap?(args: t.BmapArgs, request: t.Request): t.Awaitable<number>;
+  /** Anything else that a file can do. Restricted: the kernel moves the data that the number declares. Throw ENOTTY for numbers that are not known. Absent: ENOTTY to all callers. Source: `ioctl(2)`. */
+  ioctl?(args: t.IoctlArgs, request: t.Request): t.Awaitable<t.IoctlReply>;
+  /** What is ready on an open file, as `POLL*` bits. Absent: always ready, and the kernel asks no more. Source: `poll(2)`. */
+  poll?(args: t.PollArgs, request: t.Request): t.Awaitable<number>;
   /** Reserves or punches. Absent: EOPNOTSUPP to all callers. Since 7.19. Source: `fallocate(2)`. */
   fallocate?(args: t.FallocateArgs, request: t.Request): t.Awaitable<void>;
   /** Finds data or a hole. Absent: the kernel takes the whole file for data. Since 7.24. Source: `lseek(2)`. */

@@ -22,8 +22,30 @@ export interface Request {
   readonly uid: number;
   /** Group id of the caller. */
   readonly gid: number;
-  /** Process id of the caller; 0 where the kernel asks by itself. */
+  /** Process id of the caller; 0 where the kernel asks by itself, or for a process of another pid namespace. */
   readonly pid: number;
+  /**
+   * Aborted when the caller is interrupted by a signal: pass it on, or look at `signal.aborted`. A handler that rejects
+   * with the signal's reason answers EINTR; one that does not look at it is unaffected.
+   */
+  readonly signal: AbortSignal;
+  /** Sent again after a `resend` notification: it may have been served before. Since 7.40. */
+  readonly resent: boolean;
+  /**
+   * The caller's groups that matter to what is made: the directory's group, where the caller is a member beyond `gid`.
+   * Only with create, mkdir, mknod, symlink and tmpfile, and the option `createSuppGroup`. Since 7.38.
+   */
+  readonly groups?: readonly number[];
+  /** Security labels for what is made. Only with the same methods, and the option `securityContext`. Since 7.36. */
+  readonly securityContexts?: readonly SecurityContext[];
+}
+
+/** A label that the kernel's security module wants on a new inode. Source: `linux/fuse.h struct fuse_secctx`. */
+export interface SecurityContext {
+  /** Name of the extended attribute, such as `security.selinux`. */
+  readonly name: string;
+  /** Its value. */
+  readonly value: Uint8Array;
 }
 
 /** What stat shows. Source: `linux/fuse.h struct fuse_attr`, `stat(2)`. */
@@ -476,6 +498,52 @@ export interface BmapArgs {
   readonly block: number;
   /** Bytes a block. */
   readonly blocksize: number;
+}
+
+/** Arguments of ioctl. Source: `linux/fuse.h struct fuse_ioctl_in`, `ioctl(2)`. */
+export interface IoctlArgs extends HandleArgs {
+  /** The request number. */
+  readonly cmd: number;
+  /** The caller's third argument as it is: a number, or an address in the caller's memory. */
+  readonly arg: bigint;
+  /** What the number says is to be read from there, fetched by the kernel: borrowed until the answer. */
+  readonly data: Uint8Array;
+  /** Bytes that may be answered. */
+  readonly outSize: number;
+  /** `fh` is an open directory. Since 7.18. */
+  readonly directory: boolean;
+  /** The number says nothing about sizes: the answer may be `retry`. Only character devices (CUSE) get these. Since 7.16. */
+  readonly unrestricted: boolean;
+  /** A 32-bit program on a 64-bit kernel asks. */
+  readonly compat: boolean;
+}
+
+/** A range of the caller's memory. Source: `linux/fuse.h struct fuse_ioctl_iovec`. */
+export interface IoctlRange {
+  /** Address in the caller's memory. */
+  base: bigint;
+  /** Bytes. */
+  length: number;
+}
+
+/** Answer to ioctl. Source: `linux/fuse.h struct fuse_ioctl_out`. */
+export interface IoctlReply {
+  /** What ioctl(2) returns. Default 0. */
+  result?: number;
+  /** What is written back to the caller: at most `outSize` bytes. */
+  data?: Uint8Array;
+  /** Ask again, with these ranges of the caller's memory fetched and open to be written. At most 256. */
+  retry?: { in?: IoctlRange[]; out?: IoctlRange[] };
+}
+
+/** Arguments of poll. Source: `linux/fuse.h struct fuse_poll_in`, `poll(2)`. */
+export interface PollArgs extends HandleArgs {
+  /** What `pollWakeup` is told when something is ready. */
+  readonly kh: bigint;
+  /** `POLLIN` 1, `POLLOUT` 4 ...: what the caller waits for. Since 7.21; all of them before. */
+  readonly events: number;
+  /** Somebody waits: call `pollWakeup(kh)` once something is ready. */
+  readonly notify: boolean;
 }
 
 /** A device number in the 32-bit encoding that `rdev` has on the wire. Source: `linux/kdev_t.h new_encode_dev`. */

@@ -1,5 +1,5 @@
 /** Opcodes about the connection itself, and those that no method serves. */
-import { fuse_syncfs_in } from "../abi/structs.ts";
+import { fuse_interrupt_in, fuse_notify_retrieve_in, fuse_syncfs_in } from "../abi/structs.ts";
 import { FuseError } from "../errno.ts";
 import { nothing } from "./encode.ts";
 import { op } from "./op.ts";
@@ -32,19 +32,24 @@ export const interrupt = op({
   absent: "ok",
   builtin: true,
   silent: true,
-  decode: nothing,
-  call: nothing,
+  decode(m) {
+    const at = m.take(fuse_interrupt_in.size);
+    return { low: m.view.getUint32(at, true), high: m.view.getUint32(at + 4, true) };
+  },
+  call: (_fs, { low, high }, _request, context) => context.interrupt(low, high),
 });
 
-/** Carries what a FUSE_NOTIFY_RETRIEVE asked for. Its number is that of the notification: an answer could hit another request. */
 export const notifyReply = op({
   opcode: "FUSE_NOTIFY_REPLY",
   method: null,
   absent: "ok",
   builtin: true,
   silent: true,
-  decode: nothing,
-  call: nothing,
+  decode(m) {
+    const { offset, size } = m.struct(fuse_notify_retrieve_in);
+    return { nodeid: m.nodeid, offset, data: m.data(size) };
+  },
+  call: (_fs, { data }, request, context) => context.retrieved(request.unique, data),
 });
 
 export const syncfs = op({

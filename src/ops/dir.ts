@@ -3,10 +3,11 @@ import { FOPEN_CACHE_DIR, FOPEN_KEEP_CACHE } from "../abi/flags.ts";
 import type { Message, Reply } from "../abi/message.ts";
 import { fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in } from "../abi/structs.ts";
 import type { Awaitable, ForgetArgs, OpendirReply } from "../fs/types.ts";
-import { list, type Piece } from "./directories.ts";
+import { ERRNO } from "../errno.ts";
+import { Directory, list, type Piece } from "./directories.ts";
 import { forgetAll, nothing } from "./encode.ts";
 import { fsyncArgs, openArgs, releaseArgs } from "./file.ts";
-import { op, type OpContext } from "./op.ts";
+import { NOBODY, op, type OpContext } from "./op.ts";
 
 const OPENED: OpendirReply = Object.freeze({});
 
@@ -17,22 +18,26 @@ export const opendir = op({
   builtin: true,
   decode: (m) => ({ asked: openArgs(m), handle: 0 }),
   call: (fs, { asked }, request): Awaitable<OpendirReply> => fs.opendir ? fs.opendir(asked, request) : OPENED,
-  encode(reply, opened, args, { directories }) {
+  encode(reply, opened, args, { directories, negotiated }) {
+    // "Never ask again": from then on the kernel reads without a handle.
+    if (opened === OPENED && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT")) return ERRNO.ENOSYS;
     args.handle = directories.add(opened.fh ?? 0);
     const bits = (opened.cacheDir ? FOPEN_CACHE_DIR : 0) | (opened.keepCache ? FOPEN_KEEP_CACHE : 0);
     reply.struct(fuse_open_out, { fh: args.handle, open_flags: bits, backing_id: 0 });
   },
   undelivered(opened, { handle, asked: { nodeid, flags } }, { fs, directories }) {
     directories.remove(handle);
-    return fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
+    return fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, NOBODY);
   },
 });
 
 const readIn = fuse_read_in.pick({ fh: "fh", offset: "offset", size: "size" });
 
-function piece(m: Message, { directories }: OpContext, plus: boolean): Piece {
+function piece(m: Message, { directories, negotiated }: OpContext, plus: boolean): Piece {
   const { fh, offset, size } = readIn(m.view, m.take(fuse_read_in.size));
-  return { directory: directories.get(fh), nodeid: m.nodeid, offset, size, plus };
+  // Without a handle each piece is a pass of its own.
+  const loose = fh === 0 && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT");
+  return { directory: loose ? new Directory(0) : directories.get(fh), loose, nodeid: m.nodeid, offset, size, plus };
 }
 
 function packed(reply: Reply, bytes: Uint8Array): void {

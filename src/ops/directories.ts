@@ -108,6 +108,8 @@ export interface Piece {
   readonly size: number;
   /** With the attributes of each entry. */
   readonly plus: boolean;
+  /** The directory ends with this piece: the kernel has no number of it. */
+  readonly loose: boolean;
 }
 
 /** Packs one piece; a promise only where the author answers one. */
@@ -116,8 +118,16 @@ export function list(fs: Filesystem, piece: Piece, request: Request): Awaitable<
   if (directory.busy !== null) return directory.busy.then(() => list(fs, piece, request));
   const packer = new Packer(fs, piece, request);
   const packed = packer.run();
+  if (piece.loose) return ended(packed, directory);
   if (!(packed instanceof Promise)) return packed;
   directory.busy = packed.then(() => {}, () => {}).finally(() => directory.busy = null);
+  return packed;
+}
+
+/** The piece, after which the pass is closed. */
+function ended(packed: Awaitable<Uint8Array>, directory: Directory): Awaitable<Uint8Array> {
+  if (packed instanceof Promise) return packed.finally(() => directory.close());
+  directory.close();
   return packed;
 }
 

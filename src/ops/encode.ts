@@ -20,6 +20,12 @@ export function nanoseconds(timeout: number | undefined): number {
   return Math.min(999_999_999, Math.round(timeout % 1 * 1e9));
 }
 
+/** The number that a method answered, if it is a whole one from 0 to `most`. */
+export function counted(method: string, value: number, most: number = Number.MAX_SAFE_INTEGER): number {
+  if (Number.isSafeInteger(value) && value >= 0 && value <= most) return value;
+  throw new RangeError(`${method} answered ${value}; it has to be a whole number from 0 to ${most}`);
+}
+
 /** Refuses NaN in the sum of an answer's 32-bit fields, for they would take it for 0, and uid 0 is root. */
 export function checkNumber(what: string, sum: number): void {
   if (!Number.isFinite(sum)) throw new TypeError(`${what} holds something that is not a number`);

@@ -16,6 +16,7 @@ import {
   fuse_write_in,
   fuse_write_out,
 } from "../abi/structs.ts";
+import { ERRNO } from "../errno.ts";
 import type {
   Awaitable,
   CopyFileRangeArgs,
@@ -25,8 +26,8 @@ import type {
   OpenReply,
   ReleaseArgs,
 } from "../fs/types.ts";
-import { created, forgetEntry, nothing, open as openReply } from "./encode.ts";
-import { op, type OpContext } from "./op.ts";
+import { counted, created, forgetEntry, nothing, open as openReply } from "./encode.ts";
+import { NOBODY, op, type OpContext } from "./op.ts";
 
 /** Arguments of open and opendir. */
 export function openArgs(m: Message): OpenArgs {
@@ -56,7 +57,11 @@ export const open = op({
   builtin: true,
   decode: openArgs,
   call: (fs, args, request): Awaitable<OpenReply> => fs.open ? fs.open(args, request) : OPENED,
-  encode: openReply,
+  encode(reply, opened, args, context) {
+    // "Never ask again": from then on there are no handles.
+    if (opened === OPENED && context.negotiated.flags.has("FUSE_NO_OPEN_SUPPORT")) return ERRNO.ENOSYS;
+    openReply(reply, opened, args, context);
+  },
   undelivered(opened, args, context) {
     context.arbiter.released(args.nodeid);
     return releaseUnused(opened, args.nodeid, args.flags, context);
@@ -64,7 +69,7 @@ export const open = op({
 });
 
 function releaseUnused(opened: OpenReply, nodeid: number, flags: number, { fs }: OpContext): Awaitable<void> {
-  return fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, { unique: 0, uid: 0, gid: 0, pid: 0 });
+  return fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, NOBODY);
 }
 
 async function uncreate(made: CreateReply, { flags }: { flags: number }, context: OpContext): Promise<void> {
@@ -151,12 +156,7 @@ export const write = op({
     };
   },
   call: (fs, args, request) => fs.write!(args, request),
-  encode(reply, size, { data }) {
-    if (!(size >= 0 && size <= data.length)) {
-      throw new RangeError(`write answered ${size} where ${data.length} bytes were given`);
-    }
-    reply.struct(fuse_write_out, { size });
-  },
+  encode: (reply, size, { data }) => reply.struct(fuse_write_out, { size: counted("write", size, data.length) }),
 });
 
 export const release = op({
@@ -215,7 +215,7 @@ export const lseek = op({
     return { nodeid: m.nodeid, fh, offset, whence };
   },
   call: (fs, args, request) => fs.lseek!(args, request),
-  encode: (reply, offset) => reply.struct(fuse_lseek_out, { offset }),
+  encode: (reply, offset) => reply.struct(fuse_lseek_out, { offset: counted("lseek", offset) }),
 });
 
 function copyArgs(m: Message, most: number): CopyFileRangeArgs {
@@ -232,12 +232,6 @@ function copyArgs(m: Message, most: number): CopyFileRangeArgs {
   };
 }
 
-function checkCopied(size: number, length: number): void {
-  if (!(size >= 0 && size <= length)) {
-    throw new RangeError(`copyFileRange answered ${size} where ${length} bytes were asked for`);
-  }
-}
-
 // Whole pages that its answer can count.
 const MOST_OF_32_BITS = 0xfffff000;
 
@@ -247,10 +241,7 @@ export const copyFileRange = op({
   absent: "ENOSYS",
   decode: (m) => copyArgs(m, MOST_OF_32_BITS),
   call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode(reply, size, { length }) {
-    checkCopied(size, length);
-    reply.struct(fuse_write_out, { size });
-  },
+  encode: (reply, size, { length }) => reply.struct(fuse_write_out, { size: counted("copyFileRange", size, length) }),
 });
 
 export const copyFileRange64 = op({
@@ -259,8 +250,6 @@ export const copyFileRange64 = op({
   absent: "ENOSYS",
   decode: (m) => copyArgs(m, Number.MAX_SAFE_INTEGER),
   call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode(reply, bytes_copied, { length }) {
-    checkCopied(bytes_copied, length);
-    reply.struct(fuse_copy_file_range_out, { bytes_copied });
-  },
+  encode: (reply, size, { length }) =>
+    reply.struct(fuse_copy_file_range_out, { bytes_copied: counted("copyFileRange", size, length) }),
 });

@@ -11,7 +11,7 @@ import {
   fuse_statx_out,
 } from "../abi/structs.ts";
 import type { Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
-import { attr, attrOut, checkNumber, nanoseconds, nothing, seconds } from "./encode.ts";
+import { attr, attrOut, checkNumber, counted, nanoseconds, nothing, seconds } from "./encode.ts";
 import { op } from "./op.ts";
 
 export const getattr = op({
@@ -164,5 +164,5 @@ export const bmap = op({
     return { nodeid: m.nodeid, block, blocksize };
   },
   call: (fs, args, request) => fs.bmap!(args, request),
-  encode: (reply, block) => reply.struct(fuse_bmap_out, { block }),
+  encode: (reply, block) => reply.struct(fuse_bmap_out, { block: counted("bmap", block) }),
 });

@@ -28,12 +28,28 @@ export const UNBACKED: OpenArbiter = {
   released: () => {},
 };
 
+/** The request where the session itself calls a method, to take back what nobody got. */
+export const NOBODY: Request = {
+  unique: 0,
+  uid: 0,
+  gid: 0,
+  pid: 0,
+  resent: false,
+  get signal(): AbortSignal {
+    return new AbortController().signal;
+  },
+};
+
 /** What a row may use beside its arguments. */
 export interface OpContext {
   readonly fs: Filesystem;
   readonly arbiter: OpenArbiter;
   readonly directories: Directories;
   readonly negotiated: Negotiated;
+  /** The caller of the request with this number, in halves, got a signal. */
+  interrupt(low: number, high: number): void;
+  /** The answer to a retrieve notification; the data is borrowed. */
+  retrieved(unique: number, data: Uint8Array): void;
 }
 
 /** One opcode's facts. `A` are its arguments, `R` is what its method answers. */

@@ -1,9 +1,11 @@
 /** One row for each opcode: complete by type, so that a new name in `opcode.ts` is missed here at compile time. */
 import { OPCODE, type OpcodeName } from "../abi/opcode.ts";
 import * as control from "./control.ts";
+import * as dax from "./dax.ts";
 import * as dir from "./dir.ts";
 import * as file from "./file.ts";
 import * as inode from "./inode.ts";
+import * as ioctl from "./ioctl.ts";
 import * as lock from "./lock.ts";
 import type { Op } from "./op.ts";
 import * as tree from "./tree.ts";
@@ -47,8 +49,8 @@ export const TABLE = {
   FUSE_INTERRUPT: control.interrupt,
   FUSE_BMAP: inode.bmap,
   FUSE_DESTROY: control.destroy,
-  FUSE_IOCTL: null,
-  FUSE_POLL: null,
+  FUSE_IOCTL: ioctl.ioctl,
+  FUSE_POLL: ioctl.poll,
   FUSE_NOTIFY_REPLY: control.notifyReply,
   FUSE_BATCH_FORGET: tree.batchForget,
   FUSE_FALLOCATE: file.fallocate,
@@ -56,8 +58,8 @@ export const TABLE = {
   FUSE_RENAME2: tree.rename2,
   FUSE_LSEEK: file.lseek,
   FUSE_COPY_FILE_RANGE: file.copyFileRange,
-  FUSE_SETUPMAPPING: null,
-  FUSE_REMOVEMAPPING: null,
+  FUSE_SETUPMAPPING: dax.setupmapping,
+  FUSE_REMOVEMAPPING: dax.removemapping,
   FUSE_SYNCFS: control.syncfs,
   FUSE_TMPFILE: file.tmpfile,
   FUSE_STATX: inode.statx,

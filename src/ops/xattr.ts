@@ -49,6 +49,7 @@ export const listxattr = op({
   decode: (m) => ({ nodeid: m.nodeid, size: m.struct(fuse_getxattr_in).size }),
   call: (fs, args, request) => fs.listxattr!(args, request),
   encode(reply, names, { size }) {
+    if (names.some((name) => typeof name !== "string")) throw new TypeError("a name of an attribute is no string");
     const encoded = names.map(encodeName);
     const list = new Uint8Array(encoded.reduce((sum, name) => sum + name.length + 1, 0));
     let at = 0;

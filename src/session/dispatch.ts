@@ -1,36 +1,18 @@
 /** Bytes of a request in, bytes of its reply out. No device: this is where a file system can be tested without a kernel. */
-import { FUSE_INIT_BSWAP_RESERVED, OPCODE, opcodeName } from "../abi/opcode.ts";
+import { FUSE_KERNEL_VERSION } from "../abi/constants.ts";
+import { CUSE_INIT_BSWAP_RESERVED, FUSE_INIT_BSWAP_RESERVED, OPCODE, opcodeName } from "../abi/opcode.ts";
 import { OverflowError } from "../abi/layout.ts";
 import { Message, Reply, type RequestBuffer, WireError } from "../abi/message.ts";
 import { ERRNO, errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
-import type { Request } from "../fs/types.ts";
 import { Directories } from "../ops/directories.ts";
-import { type Op, type OpContext, type OpenArbiter, UNBACKED } from "../ops/op.ts";
+import { type OpContext, type OpenArbiter, UNBACKED } from "../ops/op.ts";
 import { ROWS } from "../ops/table.ts";
-import { checkVersion, encodeMajor, encodeNegotiated, negotiate, readOffer, wantedFlags } from "./handshake.ts";
+import { Call } from "./call.ts";
+import { type CharacterDeviceOptions, negotiateCuse } from "./cuse.ts";
+import { checkVersion, encodeMajor, encodeNegotiated, negotiate, readOffer } from "./handshake.ts";
+import { wantedFlags } from "./init_flags.ts";
 import type { ResolvedOptions } from "./options.ts";
-
-/** The kernel's number of a request, in halves that are exact. */
-interface RequestNumber {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** Who asks, and the number of the request. */
-class RequestContext implements Request, RequestNumber {
-  constructor(
-    readonly low: number,
-    readonly high: number,
-    readonly uid: number,
-    readonly gid: number,
-    readonly pid: number,
-  ) {}
-
-  get unique(): number {
-    return (this.high & 0x1fffff) * 4294967296 + this.low;
-  }
-}
 
 /** What a dispatcher needs of its session. */
 export interface DispatchHooks {
@@ -44,7 +26,14 @@ export interface DispatchHooks {
   refused?(error: FuseError): void;
   /** Chooses open replies. Default: nothing is backed. */
   arbiter?: OpenArbiter;
+  /** The answer to a retrieve notification has come; the data is borrowed. Default: nobody asked. */
+  retrieved?(unique: number, data: Uint8Array): void;
+  /** Serves a character device: the handshake is CUSE_INIT. Default: a file system. */
+  character?: CharacterDeviceOptions;
 }
+
+/** How many interrupts are remembered that name no request known here: most of them come after the reply. */
+const EARLY_INTERRUPTS = 256;
 
 const NOT_YET: Negotiated = {
   major: 0,
@@ -74,8 +63,12 @@ export class Dispatcher {
   readonly #hooks: DispatchHooks;
   readonly #message = new Message();
   readonly #reply = new Reply();
+  readonly #directories = new Directories();
+  /** The calls that are not answered yet, by the number that an interrupt names. */
+  readonly #pending = new Map<number, Call>();
+  /** Interrupts that came before their request, by the same number. */
+  readonly #early = new Set<number>();
   #context: OpContext;
-  #pending = 0;
 
   constructor(fs: Filesystem, options: ResolvedOptions, hooks: DispatchHooks) {
     this.#fs = fs;
@@ -84,19 +77,21 @@ export class Dispatcher {
     this.#context = {
       fs,
       arbiter: hooks.arbiter ?? UNBACKED,
-      directories: new Directories(),
+      directories: this.#directories,
       negotiated: NOT_YET,
+      interrupt: (low, high) => this.#interrupt(keyOf(low, high)),
+      retrieved: (unique, data) => hooks.retrieved?.(unique, data),
     };
   }
 
   /** How many asynchronous answers are under way. */
   get pending(): number {
-    return this.#pending;
+    return this.#pending.size;
   }
 
   /** How many directories the kernel has open. */
   get openDirectories(): number {
-    return this.#context.directories.size;
+    return this.#directories.size;
   }
 
   /**
@@ -105,151 +100,204 @@ export class Dispatcher {
    */
   handle(buffer: RequestBuffer, length: number): boolean {
     const m = this.#message;
+    let call: Call | undefined;
     try {
       m.begin(buffer, length);
+      call = new Call(m);
+      if (m.extended) call.extend(m, m.end, length);
     } catch (error) {
       // Without the number of the request there is nobody to answer.
-      if (length >= 16) this.#fail({ low: m.uniqueLow, high: m.uniqueHigh }, unreadable(error), m.opcode, 0);
+      if (length >= 16) this.#fail(call ?? new Call(m), unreadable(error));
       else this.#report(error, "a request", 0);
       return false;
     }
-    const { opcode } = m;
-    const row = opcode < ROWS.length ? ROWS[opcode] : null;
-    if (this.#context.negotiated.major === 0 || row === null) {
-      this.#exception(m, opcode);
-      return false;
-    }
+    const { opcode } = call;
+    const row = call.row = opcode < ROWS.length ? ROWS[opcode] : null;
     const context = this.#context;
-    const request = new RequestContext(m.uniqueLow, m.uniqueHigh, m.uid, m.gid, m.pid);
+    if (this.#options.trace !== undefined) call.start = performance.now();
+    if (context.negotiated.major === 0 || row === null) {
+      this.#exception(m, call);
+      return false;
+    }
     if (row.method !== null && row.builtin !== true && this.#fs[row.method] === undefined) {
-      if (row.silent !== true) this.#answer(request, row.absent === "ok" ? 0 : ERRNO[row.absent]);
-      return false;
-    }
-    let args: unknown, value: unknown;
-    try {
-      args = row.decode(m, context);
-    } catch (error) {
-      this.#fail(request, unreadable(error), opcode, m.nodeid);
+      this.#answer(call, row.absent === "ok" ? 0 : ERRNO[row.absent]);
       return false;
     }
     try {
-      value = row.call(this.#fs, args, request, context);
+      call.args = row.decode(m, context);
     } catch (error) {
-      this.#fail(request, error, opcode, m.nodeid);
+      this.#fail(call, unreadable(error));
       return false;
     }
-    if (value instanceof Promise) return this.#later(row, value, args, request, m.nodeid, buffer);
-    this.#complete(row, value, args, request, m.nodeid);
+    if (this.#early.size !== 0 && this.#early.delete(keyOf(call.low, call.high))) call.interrupt();
+    let value: unknown;
+    try {
+      value = row.call(this.#fs, call.args, call, context);
+    } catch (error) {
+      this.#fail(call, error);
+      return false;
+    }
+    if (value instanceof Promise) return this.#later(call, value, buffer);
+    this.#complete(call, value);
     return false;
   }
 
+  /** Answers everything that is still under way: the session ends, and nobody may wait for ever. */
+  abandon(): void {
+    for (const call of this.#pending.values()) this.#answer(call, ERRNO.ENOTCONN);
+    this.#pending.clear();
+  }
+
   /** Packs and sends an answer. */
-  #complete(row: Op<unknown, unknown>, value: unknown, args: unknown, request: RequestContext, nodeid: number): void {
-    if (row.silent === true) return;
+  #complete(call: Call, value: unknown): void {
+    const row = call.row!;
     const reply = this.#reply;
-    reply.reset();
-    let errno: number;
-    try {
-      errno = row.encode?.(reply, value, args, this.#context) ?? 0;
-    } catch (error) {
-      this.#fail(request, error, OPCODE[row.opcode], nodeid);
-      return;
+    let errno = 0;
+    if (row.silent !== true) {
+      reply.reset();
+      try {
+        errno = row.encode?.(reply, value, call.args, this.#context) ?? 0;
+      } catch (error) {
+        this.#fail(call, error);
+        return;
+      }
+      reply.finish(call.low, call.high, errno);
+      const delivered = this.#hooks.send(reply);
+      reply.payload = null;
+      if (!delivered && errno === 0 && row.undelivered !== undefined) this.#takeBack(call, value);
     }
-    reply.finish(request.low, request.high, errno);
-    const delivered = this.#hooks.send(reply);
-    reply.payload = null;
-    if (!delivered && errno === 0 && row.undelivered !== undefined) this.#takeBack(row, value, args, nodeid);
+    if (this.#options.trace !== undefined) this.#traced(call, errno, value);
   }
 
   /** Takes back what an answer counted that nobody got. The answer is given: what fails now can only be told. */
-  async #takeBack(row: Op<unknown, unknown>, value: unknown, args: unknown, nodeid: number): Promise<void> {
+  async #takeBack(call: Call, value: unknown): Promise<void> {
     try {
-      await row.undelivered!(value, args, this.#context);
+      await call.row!.undelivered!(value, call.args, this.#context);
     } catch (error) {
-      if (isBug(error)) this.#report(error, row.opcode, nodeid);
+      if (isBug(error)) this.#report(error, call.row!.opcode, call.nodeid);
     }
   }
 
   /** An asynchronous answer: the buffer is kept if the arguments borrow from it. */
-  #later(
-    row: Op<unknown, unknown>,
-    value: Promise<unknown>,
-    args: unknown,
-    request: RequestContext,
-    nodeid: number,
-    buffer: RequestBuffer,
-  ): boolean {
-    this.#pending++;
-    const done = () => {
-      this.#pending--;
+  #later(call: Call, value: Promise<unknown>, buffer: RequestBuffer): boolean {
+    const row = call.row!;
+    const key = keyOf(call.low, call.high);
+    this.#pending.set(key, call);
+    // Once abandoned it has been answered; what it made belongs to nobody.
+    const mine = () => this.#pending.get(key) === call && this.#pending.delete(key);
+    value.then((result) => {
+      if (mine()) this.#complete(call, result);
+      else if (row.undelivered !== undefined) this.#takeBack(call, result);
+    }, (error) => {
+      if (mine()) this.#fail(call, error);
+    }).finally(() => {
       if (row.borrows === true) this.#hooks.free(buffer);
-    };
-    value.then(
-      (result) => this.#complete(row, result, args, request, nodeid),
-      (error) => this.#fail(request, error, OPCODE[row.opcode], nodeid),
-    ).finally(done);
+    });
     return row.borrows === true;
   }
 
-  /** Answers an errno, or an empty success. */
-  #answer(request: RequestNumber, errno: number): void {
-    this.#reply.reset();
-    this.#reply.finish(request.low, request.high, errno);
-    this.#hooks.send(this.#reply);
-  }
-
-  /** Answers what was thrown, where an answer is awaited; a bug is EIO and reported. */
-  #fail(request: RequestNumber, error: unknown, opcode: number, nodeid: number): void {
-    const bug = isBug(error);
-    if (ROWS[opcode]?.silent !== true) this.#answer(request, bug ? ERRNO.EIO : errnoOf(error));
-    if (bug) this.#report(error, opcodeName(opcode), nodeid);
-  }
-
-  /** Tells the author. What the listener throws is the runtime's to show, as with any event: the session goes on. */
-  #report(error: unknown, opcode: string, nodeid: number): void {
-    try {
-      this.#options.onError(error, { opcode, nodeid });
-    } catch (thrown) {
-      queueMicrotask(() => {
-        throw thrown;
-      });
+  #interrupt(key: number): void {
+    const call = this.#pending.get(key);
+    if (call !== undefined) {
+      call.interrupt();
+      return;
+    }
+    // Either its request comes later, or it was answered already. The oldest are of the second kind.
+    this.#early.add(key);
+    if (this.#early.size > EARLY_INTERRUPTS) {
+      for (const oldest of this.#early) {
+        this.#early.delete(oldest);
+        break;
+      }
     }
   }
 
-  /** What is no ordinary request: the handshake, and opcodes that are not served. */
-  #exception(m: Message, opcode: number): void {
-    const request = new RequestContext(m.uniqueLow, m.uniqueHigh, m.uid, m.gid, m.pid);
-    if (ROWS[opcode]?.silent === true) return;
-    if (this.#context.negotiated.major !== 0) this.#answer(request, ERRNO.ENOSYS);
-    else if (opcode === OPCODE.FUSE_INIT) this.#handshake(m, request);
-    else if (opcode === FUSE_INIT_BSWAP_RESERVED) this.#answer(request, ERRNO.EPROTO);
-    else this.#answer(request, ERRNO.EIO);
+  /** Answers an errno, or an empty success, where an answer is awaited. */
+  #answer(call: Call, errno: number): void {
+    if (ROWS[call.opcode]?.silent !== true) {
+      this.#reply.reset();
+      this.#reply.finish(call.low, call.high, errno);
+      this.#hooks.send(this.#reply);
+    }
+    if (this.#options.trace !== undefined) this.#traced(call, errno);
   }
 
-  #handshake(m: Message, request: RequestContext): void {
+  /** Answers what was thrown; a bug is EIO and reported. */
+  #fail(call: Call, error: unknown): void {
+    const bug = isBug(error);
+    this.#answer(call, bug ? ERRNO.EIO : errnoOf(error));
+    if (bug) this.#report(error, opcodeName(call.opcode), call.nodeid);
+  }
+
+  /** Tells the author. */
+  #report(error: unknown, opcode: string, nodeid: number): void {
+    listen(() => this.#options.onError(error, { opcode, nodeid }));
+  }
+
+  #traced(call: Call, errno: number, value?: unknown): void {
+    const { nodeid, unique, uid, gid, pid, args } = call;
+    const event = { opcode: opcodeName(call.opcode), nodeid, unique, uid, gid, pid, args, value, errno };
+    listen(() => this.#options.trace?.({ ...event, duration: performance.now() - call.start }));
+  }
+
+  /** What is no ordinary request: the handshake, and opcodes that are not served. */
+  #exception(m: Message, call: Call): void {
+    if (this.#context.negotiated.major !== 0) this.#answer(call, ERRNO.ENOSYS);
+    else if (call.opcode === (this.#hooks.character ? OPCODE.CUSE_INIT : OPCODE.FUSE_INIT)) this.#handshake(m, call);
+    else if (call.opcode === FUSE_INIT_BSWAP_RESERVED || call.opcode === CUSE_INIT_BSWAP_RESERVED) {
+      this.#answer(call, ERRNO.EPROTO);
+    } else this.#answer(call, ERRNO.EIO);
+  }
+
+  #handshake(m: Message, call: Call): void {
     const reply = this.#reply;
+    reply.reset();
     try {
-      const offer = readOffer(m);
-      checkVersion(offer);
-      reply.reset();
-      if (offer.major > 7) {
-        encodeMajor(reply);
-        reply.finish(request.low, request.high, 0);
-        this.#hooks.send(reply);
-        return;
+      const negotiated = this.#negotiate(m, reply);
+      reply.finish(call.low, call.high, 0);
+      if (negotiated !== null) {
+        this.#hooks.ready(negotiated);
+        this.#context = { ...this.#context, negotiated };
+        m.minor = negotiated.minor;
       }
-      const negotiated = negotiate(offer, wantedFlags(this.#fs, this.#options), this.#options);
-      encodeNegotiated(reply, negotiated, offer, this.#options);
-      reply.finish(request.low, request.high, 0);
-      this.#hooks.ready(negotiated);
-      this.#context = { ...this.#context, negotiated };
-      m.minor = negotiated.minor;
       this.#hooks.send(reply);
+      if (this.#options.trace !== undefined) this.#traced(call, 0, negotiated);
     } catch (error) {
-      this.#fail(request, error, OPCODE.FUSE_INIT, 0);
+      this.#fail(call, error);
       this.#hooks.refused?.(
         error instanceof FuseError ? error : new FuseError("EIO", "the handshake failed", { cause: error }),
       );
     }
+  }
+
+  /** Packs the answer to the handshake; null where the kernel, being newer, will begin again with our version. */
+  #negotiate(m: Message, reply: Reply): Negotiated | null {
+    const { character } = this.#hooks;
+    if (character !== undefined) return negotiateCuse(m, reply, character);
+    const offer = readOffer(m);
+    checkVersion(offer);
+    if (offer.major > FUSE_KERNEL_VERSION) {
+      encodeMajor(reply);
+      return null;
+    }
+    const negotiated = negotiate(offer, wantedFlags(this.#fs, this.#options), this.#options);
+    encodeNegotiated(reply, negotiated, offer, this.#options);
+    return negotiated;
+  }
+}
+
+/** The number of a request in one value: 52 bits of it, and whether it was sent again, as bit 52. */
+function keyOf(low: number, high: number): number {
+  return (high & 0xfffff) * 4294967296 + low + (high >>> 31) * 4503599627370496;
+}
+
+/** Calls a listener. What it throws is the runtime's to show, as with any event: the session goes on. */
+function listen(call: () => void): void {
+  try {
+    call();
+  } catch (thrown) {
+    queueMicrotask(() => {
+      throw thrown;
+    });
   }
 }

@@ -9,7 +9,7 @@ import { INIT_FLAG, type InitFlag } from "../abi/flags.ts";
 import type { Message, Reply } from "../abi/message.ts";
 import { fuse_init_out } from "../abi/structs.ts";
 import { FuseError } from "../errno.ts";
-import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
+import type { Negotiated } from "../fs/filesystem.ts";
 import type { ResolvedOptions } from "./options.ts";
 
 /** What the kernel says in INIT. */
@@ -38,35 +38,6 @@ export function readOffer(m: Message): Offer {
     ...flagsAndMore,
     flags2: extended ? word() : 0,
   };
-}
-
-/** The INIT flags that a session with these options asks for, where they are offered. */
-export function wantedFlags(fs: Filesystem, o: ResolvedOptions): Set<InitFlag> {
-  const wanted = new Set<InitFlag>([
-    "FUSE_ASYNC_READ",
-    "FUSE_BIG_WRITES",
-    "FUSE_ASYNC_DIO",
-    "FUSE_PARALLEL_DIROPS",
-    "FUSE_ABORT_ERROR",
-    "FUSE_MAX_PAGES",
-    "FUSE_INIT_EXT",
-    "FUSE_DIRECT_IO_ALLOW_MMAP",
-  ]);
-  const add = (when: unknown, ...flags: InitFlag[]) => {
-    if (when) { for (const flag of flags) wanted.add(flag); }
-  };
-  add(o.passthrough, "FUSE_PASSTHROUGH");
-  add(o.writebackCache, "FUSE_WRITEBACK_CACHE");
-  add(o.atomicOTrunc, "FUSE_ATOMIC_O_TRUNC");
-  add(o.autoInvalData, "FUSE_AUTO_INVAL_DATA");
-  add(o.cacheSymlinks, "FUSE_CACHE_SYMLINKS");
-  add(o.handleKillpriv, "FUSE_HANDLE_KILLPRIV_V2");
-  add(o.readdirplus !== "never" && fs.readdir && fs.lookup, "FUSE_DO_READDIRPLUS");
-  add(o.readdirplus === "auto" && fs.readdir && fs.lookup, "FUSE_READDIRPLUS_AUTO");
-  // Without setlkw a program that waits for a lock would be told ENOSYS.
-  add(fs.getlk && fs.setlk && fs.setlkw, "FUSE_POSIX_LOCKS");
-  add(fs.setlk && fs.setlkw, "FUSE_FLOCK_LOCKS");
-  return wanted;
 }
 
 /** Agrees on what both sides can. */
@@ -110,7 +81,7 @@ export function encodeNegotiated(reply: Reply, n: Negotiated, offer: Offer, o: R
     map_alignment: 0,
     flags2: flags2 >>> 0,
     max_stack_depth: n.maxStackDepth,
-    request_timeout: 0,
+    request_timeout: n.flags.has("FUSE_REQUEST_TIMEOUT") ? o.requestTimeout : 0,
   });
   if (offer.minor < 5) reply.length = start + FUSE_COMPAT_INIT_OUT_SIZE;
   else if (offer.minor < 23) reply.length = start + FUSE_COMPAT_22_INIT_OUT_SIZE;

@@ -1,4 +1,6 @@
 /** What an author may ask of a session. */
+import type { Filesystem } from "../fs/filesystem.ts";
+import type { TraceEvent } from "./trace.ts";
 
 /** Options of the conversation with the kernel, as against those of the mount. */
 export interface SessionOptions {
@@ -10,6 +12,9 @@ export interface SessionOptions {
   maxBackground?: number;
   /** Granularity of times, ns: 1 to 1,000,000,000. Default 1. Since 7.23. */
   timeGran?: number;
+  /** The kernel aborts the connection if a request is not answered within so many seconds; 0: never. Default 0. Since 7.43. */
+  requestTimeout?: number;
+
   /** Lets the kernel read and write files itself, where an open answers `backing`. Default true. Since 7.40. */
   passthrough?: boolean;
   /**
@@ -17,33 +22,82 @@ export interface SessionOptions {
    * be stacked on this mount; 2: backing files may lie on overlayfs, and nothing may be stacked on this mount.
    */
   maxStackDepth?: 1 | 2;
+
+  /** Reads of one file run side by side. Default true. */
+  asyncRead?: boolean;
+  /** Parts of one O_DIRECT call run side by side. Default true. Since 7.22. */
+  asyncDio?: boolean;
+  /** Lookups and readdirs of one directory run side by side. Default true. Since 7.25. */
+  parallelDirops?: boolean;
+  /** Files opened with `directIo` can be mapped and shared. Default true. Since 7.39. */
+  directIoAllowMmap?: boolean;
   /** The kernel collects writes in its page cache. Excludes passthrough. Default false. Since 7.23. */
   writebackCache?: boolean;
-  /** O_TRUNC arrives with open, not as a setattr before it. Default false. */
-  atomicOTrunc?: boolean;
-  /** The kernel may cache targets of symbolic links. Default false. Since 7.28. */
-  cacheSymlinks?: boolean;
   /**
    * Cached data is dropped when a file's size or mtime changed behind the kernel, which asks for them before each read
-   * unless `attrTimeout` lets it keep them. Off: the file system is the only writer. Default true. Since 7.20.
+   * unless `attrTimeout` lets it keep them. Off: the file system is the only writer. Default true, unless
+   * `explicitInvalData` is on. Since 7.20.
    */
   autoInvalData?: boolean;
+  /** Cached data is dropped only where a notification says so. Excludes `autoInvalData`. Default false. Since 7.30. */
+  explicitInvalData?: boolean;
+  /** The kernel may cache targets of symbolic links. Default false. Since 7.28. */
+  cacheSymlinks?: boolean;
+  /** Whether directories are read with the attributes of their entries: when the kernel thinks it pays, always, never. Default "auto". Since 7.21. */
+  readdirplus?: "auto" | "always" | "never";
+
+  /** O_TRUNC arrives with open, not as a setattr before it. Default false. */
+  atomicOTrunc?: boolean;
+  /** open is answered ENOSYS, which means "never ask again": no handles, no release, no passthrough. The file system has no `open`. Default false. Since 7.23. */
+  noOpen?: boolean;
+  /** opendir is answered ENOSYS, which means "never ask again". The file system has no `opendir`. Default false. Since 7.29. */
+  noOpendir?: boolean;
+  /** The file system applies the umask: `mode` of what is made comes unmasked. Default false. Since 7.12. */
+  dontMask?: boolean;
   /**
    * The file system clears set-user-id and set-group-id bits where it is told to (`killSuidgid`), and by itself in
    * chown. Without it the kernel asks for `security.capability` before each single write, also before those that it
-   * makes itself by passthrough. Default false. Since 7.33.
+   * makes itself by passthrough. `"v1"`: it clears them by itself in every write, truncate and chown. Default false.
+   * Since 7.33 (v1: 7.26).
    */
-  handleKillpriv?: boolean;
-  /** Whether directories are read with the attributes of their entries: when the kernel thinks it pays, always, never. Default "auto". */
-  readdirplus?: "auto" | "always" | "never";
+  handleKillpriv?: boolean | "v1";
+  /** The kernel checks POSIX ACLs, which the file system keeps as `system.posix_acl_*`. Implies `defaultPermissions`. Default false. Since 7.26. */
+  posixAcl?: boolean;
+  /** fcntl locks are the file system's: getlk, setlk, setlkw. Default: where it has them. */
+  posixLocks?: boolean;
+  /** flock locks are the file system's: setlk, setlkw. Default: where it has them. Since 7.17. */
+  flockLocks?: boolean;
+  /**
+   * The mount can be exported over NFS and its files opened by handle: `lookup` is also asked for `"."` (any nodeid,
+   * which the kernel may have forgotten) and `".."`, and generations have to be right. Default false.
+   */
+  exportSupport?: boolean;
+  /** No file handles at all: `name_to_handle_at(2)` fails. Default false. Since 7.40. */
+  noExportSupport?: boolean;
+  /** `attr.submount` makes a directory a mount of its own, with its own `st_dev`. Default false. Since 7.32. */
+  submounts?: boolean;
+  /** Security labels come with what is made, as `request.securityContexts`. Default false. Since 7.36. */
+  securityContext?: boolean;
+  /** A supplementary group comes with what is made, as `request.groups`. Default false. Since 7.38. */
+  createSuppGroup?: boolean;
+  /** The mount can be id-mapped (`mount_setattr(2)`); needs `defaultPermissions`. Default false. Since 7.41. */
+  allowIdmap?: boolean;
+
   /** Memory for requests whose data (write, setxattr) asynchronous handlers still use, bytes. No more is read from the kernel beyond it. Default 64 MiB. */
   maxInFlight?: number;
   /** Called where a handler fails with something that says no errno. Default: one line to console.error. */
   onError?: (error: unknown, where: { opcode: string; nodeid: number }) => void;
+  /** Called after each request, with what was asked and answered; `formatTrace` makes a line of it. Costs nothing when absent. */
+  trace?: (event: TraceEvent) => void;
 }
 
 /** The options with their defaults. */
-export type ResolvedOptions = Required<Omit<SessionOptions, "maxReadahead">> & Pick<SessionOptions, "maxReadahead">;
+export type ResolvedOptions =
+  & Required<Omit<SessionOptions, Undecided>>
+  & Pick<SessionOptions, Undecided>;
+
+/** Options whose absence means something. */
+type Undecided = "maxReadahead" | "posixLocks" | "flockLocks" | "trace";
 
 const PAGE = 4096;
 
@@ -57,32 +111,74 @@ function oneOf<const T>(name: string, value: T, ...choices: NoInfer<T>[]): T {
   throw new RangeError(`option ${name} is ${value}; it has to be one of ${choices.join(", ")}`);
 }
 
+/** Pairs of which the kernel would drop one without a word, or refuse both. */
+const EXCLUSIVE: readonly (readonly [keyof SessionOptions, keyof SessionOptions, string])[] = [
+  ["writebackCache", "passthrough", "the kernel turns passthrough off without a word"],
+  ["autoInvalData", "explicitInvalData", "the kernel drops the second without a word"],
+  ["exportSupport", "noExportSupport", "they contradict each other"],
+  ["noOpen", "passthrough", "without open there is nothing to hand a file over with"],
+  ["noOpen", "atomicOTrunc", "without open O_TRUNC would be lost"],
+];
+
 /** Fills in defaults and refuses what cannot work, before anything is mounted. */
 export function resolveOptions(o: SessionOptions): ResolvedOptions {
-  const maxWrite = within("maxWrite", o.maxWrite ?? 1 << 20, PAGE, 1 << 28);
-  const writebackCache = o.writebackCache ?? false;
-  if (writebackCache && o.passthrough) {
-    throw new TypeError(
-      "options writebackCache and passthrough exclude each other: the kernel turns passthrough off without a word. " +
-        "Remedy: drop one of them",
-    );
+  for (const [one, other, why] of EXCLUSIVE) {
+    if (o[one] && o[other]) {
+      throw new TypeError(`options ${one} and ${other} exclude each other: ${why}. Remedy: drop one of them`);
+    }
   }
+  const { writebackCache = false, explicitInvalData = false, noOpen = false } = o;
   return {
-    maxWrite: Math.floor(maxWrite / PAGE) * PAGE,
+    maxWrite: Math.floor(within("maxWrite", o.maxWrite ?? 1 << 20, PAGE, 1 << 28) / PAGE) * PAGE,
     ...o.maxReadahead !== undefined && { maxReadahead: within("maxReadahead", o.maxReadahead, 0, 2 ** 32 - 1) },
     maxBackground: within("maxBackground", o.maxBackground ?? 64, 1, 65535),
     timeGran: within("timeGran", o.timeGran ?? 1, 1, 1_000_000_000),
-    passthrough: o.passthrough ?? !writebackCache,
+    requestTimeout: within("requestTimeout", o.requestTimeout ?? 0, 0, 65535),
+    passthrough: o.passthrough ?? !(writebackCache || noOpen),
     maxStackDepth: oneOf("maxStackDepth", o.maxStackDepth ?? 1, 1, 2),
+    asyncRead: o.asyncRead ?? true,
+    asyncDio: o.asyncDio ?? true,
+    parallelDirops: o.parallelDirops ?? true,
+    directIoAllowMmap: o.directIoAllowMmap ?? true,
     writebackCache,
-    atomicOTrunc: o.atomicOTrunc ?? false,
+    autoInvalData: o.autoInvalData ?? !explicitInvalData,
+    explicitInvalData,
     cacheSymlinks: o.cacheSymlinks ?? false,
-    autoInvalData: o.autoInvalData ?? true,
-    handleKillpriv: o.handleKillpriv ?? false,
     readdirplus: oneOf("readdirplus", o.readdirplus ?? "auto", "auto", "always", "never"),
+    atomicOTrunc: o.atomicOTrunc ?? false,
+    noOpen,
+    noOpendir: o.noOpendir ?? false,
+    dontMask: o.dontMask ?? false,
+    handleKillpriv: oneOf("handleKillpriv", o.handleKillpriv ?? false, false, true, "v1"),
+    posixAcl: o.posixAcl ?? false,
+    ...o.posixLocks !== undefined && { posixLocks: o.posixLocks },
+    ...o.flockLocks !== undefined && { flockLocks: o.flockLocks },
+    exportSupport: o.exportSupport ?? false,
+    noExportSupport: o.noExportSupport ?? false,
+    submounts: o.submounts ?? false,
+    securityContext: o.securityContext ?? false,
+    createSuppGroup: o.createSuppGroup ?? false,
+    allowIdmap: o.allowIdmap ?? false,
     maxInFlight: within("maxInFlight", o.maxInFlight ?? 64 << 20, 0, Number.MAX_SAFE_INTEGER),
     onError: o.onError ?? logError,
+    trace: o.trace,
   };
+}
+
+/** Refuses options that need, or exclude, methods of the file system. */
+export function checkMethods(fs: Filesystem, o: ResolvedOptions): void {
+  const need = (option: keyof SessionOptions, ...methods: (keyof Filesystem)[]) => {
+    const missing = methods.filter((method) => fs[method] === undefined);
+    if (!o[option] || missing.length === 0) return;
+    throw new TypeError(`option ${option} needs the methods ${methods.join(" and ")}; ${missing.join(" and ")} lacks`);
+  };
+  need("posixLocks", "getlk", "setlk", "setlkw");
+  need("flockLocks", "setlk", "setlkw");
+  need("exportSupport", "lookup");
+  for (const [option, method] of [["noOpen", "open"], ["noOpendir", "opendir"]] as const) {
+    if (!o[option] || fs[method] === undefined) continue;
+    throw new TypeError(`option ${option} excludes the method ${method}, which the file system has`);
+  }
 }
 
 function logError(error: unknown, { opcode, nodeid }: { opcode: string; nodeid: number }): void {

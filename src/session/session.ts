@@ -12,9 +12,12 @@ import type { Reply, RequestBuffer } from "../abi/message.ts";
 import { ABORTED, type Device, GONE } from "../device.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import type { Connection, Filesystem, Negotiated } from "../fs/filesystem.ts";
+import type { Notifications } from "../fs/notifications.ts";
 import { PassthroughRegistry, type PassthroughStats } from "../passthrough/registry.ts";
 import { BufferPool } from "./buffers.ts";
+import type { CharacterDeviceOptions } from "./cuse.ts";
 import { Dispatcher } from "./dispatch.ts";
+import { Notifier } from "./notifier.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -55,6 +58,7 @@ export class SessionLoop {
   readonly #waiter: Waiter;
   readonly #buffers: BufferPool;
   readonly #registry: PassthroughRegistry;
+  readonly #notifier: Notifier;
   readonly #dispatcher: Dispatcher;
   readonly #handshake = Promise.withResolvers<Negotiated>();
   readonly #connection: Pick<Connection, "device">;
@@ -68,6 +72,7 @@ export class SessionLoop {
     fs: Filesystem,
     options: ResolvedOptions,
     connection: Pick<Connection, "device">,
+    character?: CharacterDeviceOptions,
   ) {
     this.#fs = fs;
     this.#device = device;
@@ -77,6 +82,10 @@ export class SessionLoop {
     this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight);
     this.#registry = new PassthroughRegistry(device);
     this.#handshake.promise.catch(() => {});
+    this.#notifier = new Notifier({
+      send: (message) => device.send(message, message.length, null),
+      sendElsewhere: (message) => device.sendElsewhere(message),
+    });
     this.#dispatcher = new Dispatcher(fs, options, {
       send: (reply) => this.#send(reply),
       free: (buffer) => this.#free(buffer),
@@ -86,6 +95,8 @@ export class SessionLoop {
         this.stop();
       },
       arbiter: this.#registry,
+      retrieved: (unique, data) => this.#notifier.retrieved(unique, data),
+      character,
     });
   }
 
@@ -97,6 +108,11 @@ export class SessionLoop {
   /** The backing files. */
   get passthrough(): Passthrough {
     return this.#registry;
+  }
+
+  /** What the file system tells the kernel unasked. */
+  get notify(): Notifications {
+    return this.#notifier;
   }
 
   /** Ends the loop: the device is closed, which aborts the connection if it still lives. */
@@ -112,6 +128,9 @@ export class SessionLoop {
       end = await this.#serve();
     } finally {
       this.#handshake.reject(new FuseError("ECONNABORTED", "the connection ended before the handshake was done"));
+      // First the answers: a notification that waits for a lock of such a caller would keep the device open.
+      this.#dispatcher.abandon();
+      this.#notifier.end();
       this.#registry[Symbol.dispose]();
       this.#device[Symbol.dispose]();
       this.#waiter[Symbol.dispose]();
@@ -195,7 +214,8 @@ export class SessionLoop {
 
   #ready(negotiated: Negotiated): void {
     this.#registry.enable(negotiated.flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough());
-    this.#fs.init?.({ negotiated, ...this.#connection });
+    this.#notifier.begin(negotiated.minor);
+    this.#fs.init?.({ negotiated, notify: this.#notifier, ...this.#connection });
     this.#handshake.resolve(negotiated);
   }
 

@@ -1,0 +1,49 @@
+/** The pool of request buffers. */
+import { assert, assertStrictEquals } from "@std/assert";
+import { BufferPool } from "../../src/session/buffers.ts";
+
+Deno.test("buffers: as many as the bytes allow, but at least two", () => {
+  for (const [size, bytes, limit] of [[100, 1000, 10], [100, 1099, 10], [100, 250, 2], [100, 199, 2], [100, 0, 2]]) {
+    const pool = new BufferPool(size, bytes);
+    assertStrictEquals(pool.limit, limit);
+    const taken = Array.from({ length: limit }, () => pool.take());
+    assert(taken.every((buffer) => buffer?.bytes.length === size));
+    assertStrictEquals(new Set(taken).size, limit);
+    assertStrictEquals(pool.take(), null);
+    assertStrictEquals(pool.taken, limit);
+  }
+});
+
+Deno.test("buffers: one that was given back is taken again, and none is made beyond need", () => {
+  const pool = new BufferPool(64, 6400);
+  const first = pool.take()!, second = pool.take()!;
+  assertStrictEquals(pool.taken, 2);
+  pool.give(first);
+  assertStrictEquals(pool.taken, 1);
+  assertStrictEquals(pool.take(), first);
+  pool.give(second);
+  pool.give(first);
+  assertStrictEquals(pool.taken, 0);
+  const seen = new Set([first, second]);
+  for (let i = 0; i < 1000; i++) {
+    const buffer = pool.take()!;
+    assert(seen.has(buffer));
+    pool.give(buffer);
+  }
+});
+
+Deno.test("buffers: a full pool has one again as soon as it is given back", () => {
+  const pool = new BufferPool(64, 0);
+  const buffers = [pool.take()!, pool.take()!];
+  assertStrictEquals(pool.take(), null);
+  pool.give(buffers[1]);
+  assertStrictEquals(pool.take(), buffers[1]);
+  assertStrictEquals(pool.take(), null);
+});
+
+Deno.test("buffers: the view is of the bytes", () => {
+  const { bytes, view } = new BufferPool(16, 0).take()!;
+  view.setUint32(4, 0x01020304, true);
+  assertStrictEquals(bytes[4], 4);
+  assertStrictEquals(view.byteLength, 16);
+});

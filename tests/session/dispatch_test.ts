@@ -1,0 +1,198 @@
+/** What a dispatcher owes: one reply to each request, the buffer back once, and errors to their listener. */
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import type { RequestBuffer } from "../../src/abi/message.ts";
+import { FuseError } from "../../src/errno.ts";
+import type { Filesystem } from "../../src/fs/filesystem.ts";
+import { type Body, c, connect, field, settled, utf8 } from "../support/wire.ts";
+
+const FILE = { attr: { mode: 0o100644 } };
+
+/** Requests whose data lies in their buffer. */
+const BORROWING: readonly [opcode: "FUSE_WRITE" | "FUSE_SETXATTR", body: (data: Uint8Array) => Body][] = [
+  ["FUSE_WRITE", (data) => ({ parts: [c("fuse_write_in", { size: data.length }), data] })],
+  [
+    "FUSE_SETXATTR",
+    (data) => ({ parts: [c("fuse_setxattr_in", { size: data.length }).subarray(0, 8), "user.x", data] }),
+  ],
+];
+
+function writing(method: (data: Uint8Array) => unknown): Filesystem {
+  return { write: ({ data }) => method(data) as number, setxattr: ({ value }) => method(value) as void };
+}
+
+for (const [opcode, body] of BORROWING) {
+  Deno.test(`${opcode}: the buffer is kept until the answer that comes later, and comes back once`, async () => {
+    const answer = Promise.withResolvers<number>();
+    let data = new Uint8Array(0);
+    const wire = connect(writing((bytes) => (data = bytes as Uint8Array<ArrayBuffer>, answer.promise)));
+    const reply = wire.later(opcode, body(utf8("hello")));
+    assertStrictEquals(wire.kept.length, 1);
+    await settled();
+    assertEquals(wire.freed, []);
+    assertStrictEquals(wire.dispatcher.pending, 1);
+    // Other requests come and go in between, in other buffers.
+    assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
+    assertEquals(data, utf8("hello"));
+    assertStrictEquals(data.buffer, wire.kept[0].bytes.buffer, "the data is borrowed, not copied");
+    answer.resolve(5);
+    assertStrictEquals((await reply).errno, 0);
+    assertEquals(wire.freed, wire.kept);
+    assertStrictEquals(wire.dispatcher.pending, 0);
+  });
+
+  Deno.test(`${opcode}: the buffer comes back once, however the promise ends`, async () => {
+    const ends: readonly [() => Promise<unknown>, string][] = [
+      [() => Promise.resolve(3), ""],
+      [() => Promise.reject(new FuseError("ENOSPC")), "ENOSPC"],
+      [() => Promise.reject(new Error("x")), "EIO"],
+      [() => settled().then(() => Promise.reject("x")), "EIO"],
+    ];
+    for (const [end, error] of ends) {
+      for (const lost of [false, true]) {
+        const wire = connect(writing(end));
+        const send = lost ? wire.loseLater(opcode, body(utf8("abc"))) : wire.later(opcode, body(utf8("abc")));
+        assertStrictEquals((await send).error, error);
+        await settled();
+        assertStrictEquals(wire.kept.length, 1);
+        assertEquals(wire.freed, wire.kept);
+        assertStrictEquals(wire.dispatcher.pending, 0);
+      }
+    }
+  });
+
+  Deno.test(`${opcode}: the buffer is not kept where the answer comes at once`, async () => {
+    const ends: (() => unknown)[] = [
+      () => 3,
+      () => NaN,
+      () => {
+        throw new FuseError("ENOSPC");
+      },
+      () => {
+        throw new Error("x");
+      },
+    ];
+    for (const end of ends) {
+      const wire = connect(writing(end));
+      wire.send(opcode, body(utf8("abc")));
+      await settled();
+      assertEquals([wire.kept, wire.freed], [[], []]);
+    }
+    const absent = connect({});
+    assertStrictEquals(absent.send(opcode, body(utf8("abc"))).error, "ENOSYS");
+    assertEquals([absent.kept, absent.freed], [[], []]);
+  });
+}
+
+Deno.test("requests without data give their buffer back at once, also where the answer comes later", async () => {
+  const wire = connect({
+    getattr: () => settled().then(() => FILE),
+    read: () => settled().then(() => utf8("x")),
+    getxattr: () => settled().then(() => utf8("x")),
+    lookup: () => settled().then(() => null),
+  });
+  const all = [
+    wire.later("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }),
+    wire.later("FUSE_READ", { parts: [c("fuse_read_in", { size: 1 })] }),
+    wire.later("FUSE_GETXATTR", { parts: [c("fuse_getxattr_in", { size: 1 }), "user.x"] }),
+    wire.later("FUSE_LOOKUP", { parts: ["a"] }),
+  ];
+  assertStrictEquals(wire.dispatcher.pending, 4);
+  await Promise.all(all);
+  assertEquals([wire.kept, wire.freed], [[], []]);
+  assertStrictEquals(wire.dispatcher.pending, 0);
+});
+
+Deno.test("answers find their requests in any order, and their buffers with them", async () => {
+  const waiting: (() => void)[] = [];
+  const wire = connect({
+    write: ({ data }) => new Promise((resolve) => waiting.push(() => resolve(data.length))),
+    getattr: ({ nodeid }) =>
+      new Promise((resolve) => waiting.push(() => resolve({ attr: { ...FILE.attr, ino: nodeid + 100 } }))),
+  });
+  const writes = Array.from(
+    { length: 20 },
+    (_, i) => wire.later("FUSE_WRITE", { parts: [c("fuse_write_in", { size: i }), new Uint8Array(i)] }),
+  );
+  const attrs = Array.from(
+    { length: 20 },
+    (_, i) => wire.later("FUSE_GETATTR", { nodeid: i + 1, parts: [c("fuse_getattr_in")] }),
+  );
+  assertStrictEquals(wire.dispatcher.pending, 40);
+  for (const answer of waiting.reverse()) answer();
+  for (const [i, { body }] of (await Promise.all(writes)).entries()) {
+    assertStrictEquals(field("fuse_write_out", "size", body), i);
+  }
+  for (const [i, { body }] of (await Promise.all(attrs)).entries()) {
+    assertStrictEquals(field("fuse_attr_out", "attr.ino", body), i + 101);
+  }
+  assertEquals(new Set(wire.freed), new Set<RequestBuffer>(wire.kept));
+  assertStrictEquals(wire.freed.length, 20);
+});
+
+Deno.test("data of any size arrives whole", async () => {
+  for (const size of [0, 1, 4096, 16384, 16385, 32768 - 16, 32768, 1 << 20]) {
+    const data = Uint8Array.from({ length: size }, (_, i) => i * 7 + (i >> 8));
+    for (const later of [false, true]) {
+      const wire = connect({
+        read: () => later ? Promise.resolve(data) : data,
+        readlink: () => "ä".repeat(2000),
+      });
+      const { body } = await wire.ask("FUSE_READ", { parts: [c("fuse_read_in", { size: 1 << 20 })] });
+      assert(body.length === size && body.every((byte, i) => byte === data[i]), `${size} bytes`);
+      // What was sent behind the last reply does not show in the next.
+      assertEquals(wire.send("FUSE_READLINK").body, utf8("ä".repeat(2000)));
+    }
+  }
+});
+
+Deno.test("a long answer makes the reply grow, and the next one is whole", () => {
+  const names = Array.from({ length: 5000 }, (_, i) => `user.attribute-${i}`);
+  const wire = connect({ listxattr: () => names, readlink: () => "x".repeat(100_000), getattr: () => FILE });
+  const list = wire.send("FUSE_LISTXATTR", { parts: [c("fuse_getxattr_in", { size: 1 << 20 })] });
+  assertStrictEquals(new TextDecoder().decode(list.body), names.map((name) => `${name}\0`).join(""));
+  assertStrictEquals(wire.send("FUSE_READLINK").body.length, 100_000);
+  const attr = { ino: 1, mode: 0o100644, nlink: 1, blksize: 4096 };
+  assertEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).body, c("fuse_attr_out", { attr }));
+});
+
+Deno.test("a listener of errors that throws keeps no request from its reply, nor the next one from being served", async () => {
+  const bug = new Error("the handler's"), thrown = new Error("the listener's");
+  const seen: unknown[] = [];
+  const listener = (event: ErrorEvent) => {
+    event.preventDefault();
+    seen.push(event.error);
+  };
+  globalThis.addEventListener("error", listener);
+  try {
+    const fails = (later: boolean) => () => {
+      if (later) return Promise.reject(bug);
+      throw bug;
+    };
+    const wire = connect({ getattr: fails(false), write: fails(true), forget: fails(false) as () => never }, {
+      onError() {
+        throw thrown;
+      },
+    });
+    assertStrictEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).error, "EIO");
+    assertStrictEquals((await wire.later("FUSE_WRITE", { parts: [c("fuse_write_in")] })).error, "EIO");
+    wire.post("FUSE_FORGET", { parts: [c("fuse_forget_in")] });
+    await settled();
+    assertEquals(seen, [thrown, thrown, thrown]);
+    assertEquals(wire.freed, wire.kept);
+    assertStrictEquals(wire.dispatcher.pending, 0);
+    assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
+  } finally {
+    globalThis.removeEventListener("error", listener);
+  }
+});
+
+Deno.test("the reply comes before the report", () => {
+  const wire = connect({
+    getattr() {
+      throw new Error("x");
+    },
+  }, {
+    onError: () => assertStrictEquals(wire.replies.length, 1),
+  });
+  assertStrictEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).error, "EIO");
+});

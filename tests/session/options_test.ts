@@ -1,0 +1,92 @@
+/** Options: their defaults and their bounds. */
+import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import { resolveOptions, type SessionOptions } from "../../src/session/options.ts";
+
+Deno.test("options: the defaults are those of the doc comments", () => {
+  const { onError, ...rest } = resolveOptions({}) as ReturnType<typeof resolveOptions> & Record<string, unknown>;
+  const expected: SessionOptions = {
+    maxWrite: 1 << 20,
+    maxBackground: 64,
+    timeGran: 1,
+    passthrough: true,
+    maxStackDepth: 1,
+    writebackCache: false,
+    atomicOTrunc: false,
+    cacheSymlinks: false,
+    autoInvalData: true,
+    handleKillpriv: false,
+    readdirplus: "auto",
+    maxInFlight: 64 << 20,
+  };
+  for (const [name, value] of Object.entries(expected)) assertEquals(rest[name], value, name);
+  assertStrictEquals(rest.maxReadahead, undefined);
+  assertStrictEquals(typeof onError, "function");
+});
+
+/** The least and the most of each number. */
+const RANGES: readonly [name: keyof SessionOptions, least: number, most: number][] = [
+  ["maxWrite", 4096, 1 << 28],
+  ["maxReadahead", 0, 2 ** 32 - 1],
+  ["maxBackground", 1, 65535],
+  ["timeGran", 1, 1_000_000_000],
+  ["maxStackDepth", 1, 2],
+  ["maxInFlight", 0, Number.MAX_SAFE_INTEGER],
+];
+
+for (const [name, least, most] of RANGES) {
+  Deno.test(`options: ${name} is a whole number from ${least} to ${most}`, () => {
+    const resolve = (value: unknown) => (resolveOptions({ [name]: value }) as Record<string, unknown>)[name];
+    for (const value of [least, most]) assertStrictEquals(resolve(value), value);
+    for (const value of [least - 1, most + 1, least + 0.5, -1, NaN, Infinity, -Infinity, `${least}`, 4097n]) {
+      assertMatch(assertThrows(() => resolve(value), RangeError).message, new RegExp(`^option ${name} is `));
+    }
+  });
+}
+
+Deno.test("options: maxWrite is whole pages", () => {
+  for (const [given, taken] of [[4096, 4096], [8191, 4096], [8192, 8192], [1_000_000, 999_424]]) {
+    assertStrictEquals(resolveOptions({ maxWrite: given }).maxWrite, taken);
+  }
+});
+
+Deno.test("options: readdirplus is one of three", () => {
+  for (const value of ["auto", "always", "never"] as const) {
+    assertStrictEquals(resolveOptions({ readdirplus: value }).readdirplus, value);
+  }
+  for (const value of ["sometimes", "", true]) {
+    assertThrows(() => resolveOptions({ readdirplus: value as "auto" }), RangeError, "option readdirplus is");
+  }
+});
+
+Deno.test("options: writebackCache and passthrough exclude each other, and the first turns the second off", () => {
+  const both: [boolean | undefined, boolean | undefined, boolean | null][] = [
+    [undefined, undefined, true],
+    [false, undefined, true],
+    [true, undefined, false],
+    [true, false, false],
+    [false, true, true],
+    [undefined, false, false],
+    [true, true, null],
+  ];
+  for (const [writebackCache, passthrough, expected] of both) {
+    const resolve = () => resolveOptions({ writebackCache, passthrough });
+    if (expected !== null) assertStrictEquals(resolve().passthrough, expected);
+    else {
+      const { message } = assertThrows(resolve, TypeError);
+      assertMatch(message, /^options writebackCache and passthrough exclude each other: .*\. Remedy: /);
+    }
+  }
+});
+
+Deno.test("options: by default an error is one line of the console that names the request", () => {
+  const said: unknown[][] = [];
+  const original = console.error;
+  console.error = (...args) => void said.push(args);
+  try {
+    const error = new Error("x");
+    resolveOptions({}).onError(error, { opcode: "FUSE_READ", nodeid: 7 });
+    assertEquals(said, [["fusewire: FUSE_READ of nodeid 7 failed and was answered EIO:", error]]);
+  } finally {
+    console.error = original;
+  }
+});
