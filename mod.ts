@@ -26,7 +26,7 @@ export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts"
 export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";
 export { memory, type MemoryOptions } from "./src/kit/memory.ts";
-export { type Mirror, mirror, type MirrorOptions } from "./src/kit/mirror.ts";
+export { type Mirror, mirror, type MirrorCounts, type MirrorOptions } from "./src/kit/mirror.ts";
 export type { MountOptions as DeviceOptions } from "./src/mount/options.ts";
 export { mount, type MountOptions, type Session, type UnmountOptions, type UnmountResult } from "./src/mount/mount.ts";
 export type { PassthroughStats } from "./src/passthrough/registry.ts";

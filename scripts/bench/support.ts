@@ -10,8 +10,8 @@ const PIN = ["taskset", "-c", "0"];
 export interface Child {
   readonly pid: number;
   readonly mountpoint: string;
-  /** Unmounts and waits for it. */
-  end(): Promise<void>;
+  /** Unmounts and waits for it; what it has printed. */
+  end(): Promise<string>;
 }
 
 /** Runs a shell command; its output, or an error with what it said. */
@@ -49,7 +49,8 @@ async function mounted(mountpoint: string): Promise<boolean> {
 async function start(work: string, name: string, command: (mountpoint: string) => string[]): Promise<Child> {
   const mountpoint = await Deno.makeTempDir({ dir: work, prefix: `${name}-` });
   const [program, ...args] = [...PIN, ...command(mountpoint)];
-  const child = new Deno.Command(program, { args, stdin: "null", stdout: "null" }).spawn();
+  const child = new Deno.Command(program, { args, stdin: "null", stdout: "piped" }).spawn();
+  const output = new Response(child.stdout).text();
   let over = false;
   child.status.then(() => over = true);
   while (!await mounted(mountpoint)) {
@@ -64,6 +65,7 @@ async function start(work: string, name: string, command: (mountpoint: string) =
     async end() {
       await sh(`umount ${mountpoint} || umount -l ${mountpoint}`).catch(() => {});
       await child.status;
+      return await output;
     },
   };
 }

@@ -116,3 +116,38 @@ export const SINCE: Readonly<Record<string, number>> = {
   fuse_copy_file_range_out: 45,
   FUSE_NOTIFY_PRUNE: 45,
 };
+
+// What the changelog tells in other words: "POSIX file lock support", "add IOCTL message", "notification messages for
+// invalidation of inodes and directory entries" and the like.
+const IN_OTHER_WORDS: Readonly<Record<string, number>> = {
+  FUSE_GETLK: 7,
+  FUSE_SETLK: 7,
+  FUSE_SETLKW: 7,
+  FUSE_POSIX_LOCKS: 7,
+  FATTR_ATIME_NOW: 9,
+  FATTR_MTIME_NOW: 9,
+  FATTR_LOCKOWNER: 9,
+  FOPEN_NONSEEKABLE: 10,
+  FUSE_IOCTL: 11,
+  FUSE_POLL: 11,
+  FUSE_NOTIFY_POLL: 11,
+  CUSE_INIT: 11,
+  FUSE_DONT_MASK: 12,
+  FUSE_NOTIFY_INVAL_INODE: 12,
+  FUSE_NOTIFY_INVAL_ENTRY: 12,
+  FUSE_SPLICE_WRITE: 14,
+  FUSE_SPLICE_MOVE: 14,
+  FUSE_SPLICE_READ: 14,
+  FUSE_NOTIFY_STORE: 15,
+  FUSE_NOTIFY_RETRIEVE: 15,
+  FUSE_NOTIFY_REPLY: 15,
+  FUSE_BATCH_FORGET: 16,
+  FUSE_HAS_IOCTL_DIR: 18,
+  FUSE_DO_READDIRPLUS: 21,
+  FUSE_READDIRPLUS_AUTO: 21,
+};
+
+/** Minor version that brought a name; 1 where it is as old as the protocol's present shape. */
+export function since(name: string): number {
+  return SINCE[name] ?? IN_OTHER_WORDS[name] ?? 1;
+}

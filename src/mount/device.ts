@@ -5,7 +5,7 @@ import { adoptDevice } from "./adopt.ts";
 import { mountByHelper } from "./fusermount.ts";
 import { type Guard, startGuard } from "./guard.ts";
 import { mountByKernel } from "./kernel.ts";
-import { type Mounted, mounted } from "./mounted.ts";
+import { detach, type Mounted, mounted } from "./mounted.ts";
 import { findMount } from "./mountinfo.ts";
 import { openMountpoint } from "./mountpoint.ts";
 import { type MountOptions, settingsOf } from "./options.ts";
@@ -36,14 +36,21 @@ export async function mountDevice(mountpoint: string, options: MountOptions): Pr
     const how = typeof device === "number" ? "mount(2)" : "fusermount3";
     const fd = typeof device === "number" ? device : await mountByHelper(libc, path, settings, device);
     // From here to the end nothing waits: there is no moment at which the mount is neither guarded nor answered.
-    const connection = connectionOf(libc, fd);
-    const entry = findMount(libc, path, connection);
-    if (entry === undefined) {
+    try {
+      const connection = connectionOf(libc, fd);
+      const entry = findMount(libc, path, connection);
+      if (entry !== undefined) {
+        guard?.arm(entry);
+        return mounted(libc, { fd, path, how, connection, entry, release: guard?.release });
+      }
+    } catch (error) {
+      // No descriptor was left to read what the kernel says.
       libc.close(fd);
-      throw refusal("mount on", path, { call: "mount", errno: ERRNO.ENOENT, meaning: "it was unmounted at once" });
+      await detach(libc, path, how);
+      throw error;
     }
-    guard?.arm(entry);
-    return mounted(libc, { fd, path, how, connection, entry, release: guard?.release });
+    libc.close(fd);
+    throw refusal("mount on", path, { call: "mount", errno: ERRNO.ENOENT, meaning: "it was unmounted at once" });
   } catch (error) {
     await guard?.release();
     throw error;

@@ -34,7 +34,7 @@ export interface UnmountOptions {
 
 /** A mounted file system that is being served. */
 export interface Session extends AsyncDisposable {
-  /** Where it is mounted: an absolute path; empty where the descriptor was adopted. */
+  /** Where it is mounted: an absolute path. Of an adopted descriptor, what the kernel tells; else as it was given. */
   readonly mountpoint: string;
   /** What was agreed with the kernel. */
   readonly negotiated: Negotiated;
@@ -52,6 +52,8 @@ export interface Session extends AsyncDisposable {
 
 const STEP_MS = 1000;
 const RETRY_MS = 20;
+/** How long the end of a session may take after its mount is gone, on a busy machine. */
+const ENDING_MS = 10_000;
 
 class MountedSession implements Session {
   readonly mountpoint: string;
@@ -87,7 +89,8 @@ class MountedSession implements Session {
     for (;;) {
       const state = await this.#within(start, this.#mounted.unmount());
       if (state === "unmounted" || state === "gone") {
-        await this.#within(performance.now(), this.closed);
+        // Nobody uses it, so the end follows by itself, unless it is mounted elsewhere too.
+        await this.#within(performance.now(), this.closed, ENDING_MS);
         if (!this.#ended) break;
         return "unmounted";
       }
@@ -112,12 +115,13 @@ class MountedSession implements Session {
     this.#ended = true;
   }
 
-  /** The promise's value, or null where it takes longer than the timeout that is in force by then. */
-  async #within<T>(start: number, promise: Promise<T>): Promise<T | null> {
+  /** The promise's value, or null where it takes longer than the timeout that is in force by then, and `least` ms. */
+  async #within<T>(start: number, promise: Promise<T>, least = 0): Promise<T | null> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<null>((resolve) => {
       const check = () => {
-        const left = start + this.#timeout - performance.now();
+        const patience = this.#timeout === 0 ? 0 : Math.max(this.#timeout, least);
+        const left = start + patience - performance.now();
         if (left <= 0) resolve(null);
         else timer = setTimeout(check, Math.min(left, RETRY_MS));
       };

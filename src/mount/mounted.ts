@@ -53,6 +53,12 @@ export function isConnected(libc: Libc, fd: number): boolean {
 // Flags of umount2(2).
 const MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
 
+/** Unmounts the last mount at a path, lazily. */
+export async function detach(libc: Libc, path: string, how: Mounted["how"]): Promise<void> {
+  if (how === "mount(2)") await libc.umount2Async(cstring(path), UMOUNT_NOFOLLOW | MNT_DETACH);
+  else await unmountByHelper(libc, path, true);
+}
+
 /** The life of a mount after it was made. */
 export function mounted(libc: Libc, { fd, path, how, connection, entry, release }: MountedParts): Mounted {
   /** Whether the connection lives, so that its number can be no other's. */

@@ -6,15 +6,15 @@ import { ERRNO, errnoName, FuseError } from "../errno.ts";
 /** The whole of a file in `/proc/self`. */
 export function readProc(libc: Libc, name: string): Uint8Array {
   const path = `/proc/self/${name}`;
-  const bytes = readWhole(libc, path);
+  const bytes = read(libc, path);
   if (typeof bytes === "number") {
-    const message = `cannot read ${path}: the kernel says ${errnoName(bytes)}; mount procfs at /proc`;
-    throw new FuseError(bytes, message, { path });
+    const remedy = bytes === -ERRNO.ENOENT ? "; mount procfs at /proc" : "";
+    throw new FuseError(bytes, `cannot read ${path}: the kernel says ${errnoName(bytes)}${remedy}`, { path });
   }
   return bytes;
 }
 
-function readWhole(libc: Libc, path: string): Uint8Array | number {
+function read(libc: Libc, path: string): Uint8Array | number {
   const fd = libc.open(cstring(path), libc.O.RDONLY | libc.O.CLOEXEC, 0);
   if (fd < 0) return fd;
   try {
@@ -45,10 +45,12 @@ export function pathOf(libc: Libc, name: string): string | number {
 
 /**
  * The FUSE connection that a device descriptor belongs to, which is the device number of its file system: minor, and
- * major above bit 20. Undefined where there is none, and on kernels that do not say it (before 6.16).
+ * major above bit 20. Undefined where there is none, and where the kernel does not say it: before 6.16, or to a process
+ * that has changed its user.
  */
 export function connectionOf(libc: Libc, fd: number): number | undefined {
-  const found = /^fuse_connection:\s*(\d+)$/m.exec(decodeName(readProc(libc, `fdinfo/${fd}`)));
+  const bytes = read(libc, `/proc/self/fdinfo/${fd}`);
+  const found = typeof bytes === "number" ? null : /^fuse_connection:\s*(\d+)$/m.exec(decodeName(bytes));
   return found ? Number(found[1]) : undefined;
 }
 

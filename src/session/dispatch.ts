@@ -148,8 +148,8 @@ export class Dispatcher {
     this.#pending.clear();
   }
 
-  /** Packs and sends an answer. */
-  #complete(call: Call, value: unknown): void {
+  /** Packs an answer and sends it, or, where it is `wanted` no more, takes back what it counted. */
+  #complete(call: Call, value: unknown, wanted = true): void {
     const row = call.row!;
     const reply = this.#reply;
     let errno = 0;
@@ -158,15 +158,15 @@ export class Dispatcher {
       try {
         errno = row.encode?.(reply, value, call.args, this.#context) ?? 0;
       } catch (error) {
-        this.#fail(call, error);
+        if (wanted) this.#fail(call, error);
         return;
       }
       reply.finish(call.low, call.high, errno);
-      const delivered = this.#hooks.send(reply);
+      const delivered = wanted && this.#hooks.send(reply);
       reply.payload = null;
       if (!delivered && errno === 0 && row.undelivered !== undefined) this.#takeBack(call, value);
     }
-    if (this.#options.trace !== undefined) this.#traced(call, errno, value);
+    if (wanted && this.#options.trace !== undefined) this.#traced(call, errno, value);
   }
 
   /** Takes back what an answer counted that nobody got. The answer is given: what fails now can only be told. */
@@ -185,10 +185,7 @@ export class Dispatcher {
     this.#pending.set(key, call);
     // Once abandoned it has been answered; what it made belongs to nobody.
     const mine = () => this.#pending.get(key) === call && this.#pending.delete(key);
-    value.then((result) => {
-      if (mine()) this.#complete(call, result);
-      else if (row.undelivered !== undefined) this.#takeBack(call, result);
-    }, (error) => {
+    value.then((result) => this.#complete(call, result, mine()), (error) => {
       if (mine()) this.#fail(call, error);
     }).finally(() => {
       if (row.borrows === true) this.#hooks.free(buffer);

@@ -6,7 +6,7 @@
 import { FUSE_EXPIRE_ONLY } from "../abi/flags.ts";
 import type { Struct } from "../abi/layout.ts";
 import { NOTIFY_CODE, type NotifyCode } from "../abi/notify.ts";
-import { SINCE } from "../abi/since.ts";
+import { since } from "../abi/since.ts";
 import {
   fuse_notify_delete_out,
   fuse_notify_inval_entry_out,
@@ -72,7 +72,7 @@ export class Notifier implements Notifications {
   }
 
   expireEntry(parent: number, name: string): Promise<void> {
-    this.#need(SINCE.FUSE_EXPIRE_ONLY, "FUSE_EXPIRE_ONLY");
+    this.#need("FUSE_EXPIRE_ONLY");
     return this.#entry(parent, name, FUSE_EXPIRE_ONLY);
   }
 
@@ -141,18 +141,18 @@ export class Notifier implements Notifications {
     return this.#elsewhere("FUSE_NOTIFY_PRUNE", message("FUSE_NOTIFY_PRUNE", fuse_notify_prune_out, value, list));
   }
 
-  #need(since: number | undefined, what: string): void {
-    if (since === undefined || this.#minor >= since) return;
-    throw new FuseError("ENOSYS", `${what} came with FUSE 7.${since}; 7.${this.#minor} was agreed on`);
+  #need(what: string): void {
+    if (this.#minor >= since(what)) return;
+    throw new FuseError("ENOSYS", `${what} came with FUSE 7.${since(what)}; 7.${this.#minor} was agreed on`);
   }
 
   #now(code: NotifyCode, bytes: Uint8Array): void {
-    this.#need(SINCE[code], code);
+    this.#need(code);
     check(code, this.#channel.send(bytes));
   }
 
   async #elsewhere(code: NotifyCode, bytes: Uint8Array): Promise<void> {
-    this.#need(SINCE[code], code);
+    this.#need(code);
     check(code, await this.#channel.sendElsewhere(bytes));
   }
 }

@@ -5,6 +5,7 @@ import { FuseError } from "../../src/errno.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
 import { type MountEntry, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
 import { openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
+import { settle } from "./settle.ts";
 import type { Plan, Report } from "./holder.ts";
 
 const c = libc();
@@ -55,7 +56,7 @@ async function mounting(
   options: MountOptions,
   body: (mounted: Mounted) => void | Promise<void>,
 ): Promise<void> {
-  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
+  await settle();
   const [fds, own] = [await openFds(), await children()];
   const mounted = await mountDevice(path, options);
   try {
@@ -199,7 +200,7 @@ test("mountDevice: what is wrong with the mountpoint is said, with the remedy", 
   await using dir = await tempDir();
   const file = dir.join("a file"), missing = dir.join("it's");
   await Deno.writeTextFile(file, "");
-  c.close(await c.openAsync(cstring("/"), O.PATH | O.CLOEXEC));
+  await settle();
   const cannot = (path: string) => `cannot mount on ${JSON.stringify(path)}: `;
   await refused("", {}, "ENOENT", `${cannot("")}open(2) says ENOENT (the path is empty); name a directory`);
   const create = `create it first: mkdir -p '${dir.path}/it'\\''s'`;
@@ -237,12 +238,19 @@ test(
 test("mountDevice: no descriptor is left", { needs: asUser }, async () => {
   await using space = await namespace();
   const limit = ["sh", "-c", `ulimit -n 64; exec "$@"`, "sh"];
-  const holder = [...holding({ mountpoint: space.dir.join("mnt"), steps: ["unmount", "end"] }), "crowded"];
-  for (const command of [space.enter([...limit, ...holder]), space.user([...limit, ...holder])]) {
+  const mountpoint = space.dir.join("mnt");
+  const commands = [true, false].flatMap((autoUnmount) => {
+    const holder = holding({ mountpoint, options: { autoUnmount }, steps: ["unmount", "end"] });
+    const words = [...limit, ...holder, "crowded"];
+    return [space.enter(words), space.user(words)];
+  });
+  for (const command of commands) {
     const lines: unknown[] = await said(command);
     assertEquals(lines.splice(-2), ["unmounted", NOTHING_LEFT]);
-    assertEquals((lines.pop() as Report).mounted?.path, space.dir.join("mnt"));
-    assert(lines.length > 3);
+    assertEquals((lines.pop() as Report).mounted?.path, mountpoint);
+    assert(lines.length > 2);
+    // Nor a mount that was made before descriptors ran out.
+    assertEquals(await space.at(mountpoint), undefined);
     for (const { error, left } of lines as Report[]) {
       assertEquals(error?.code, "EMFILE", error?.message);
       assertEquals(left, NOTHING_LEFT);

@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { libc } from "../../ffi/load.ts";
-import { cstring } from "../../src/abi/text.ts";
 import { FuseError } from "../../src/errno.ts";
 import { mountByHelper, saysBusy, unmountByHelper } from "../../src/mount/fusermount.ts";
 import { settingsOf } from "../../src/mount/options.ts";
 import { mountsUnder, openFds, tempDir, test } from "../support/harness.ts";
+import { settle } from "./settle.ts";
 
 const c = libc();
 const needs = ["root", "fuse", "tool:fusermount3"] as const;
@@ -12,7 +12,7 @@ const refused = { call: "mount", errno: -1 };
 
 test("mountByHelper: answers the device and closes everything else", { needs }, async () => {
   await using dir = await tempDir();
-  c.close(await c.openAsync(cstring("/"), c.O.PATH | c.O.CLOEXEC));
+  await settle();
   const before = await openFds();
   const fd = await mountByHelper(c, dir.path, settingsOf({}), refused);
   assertEquals((await openFds()).get(fd), "/dev/fuse");
@@ -25,7 +25,7 @@ test("mountByHelper: answers the device and closes everything else", { needs }, 
 
 test("mountByHelper: what it says is in the error, and everything is closed", { needs }, async () => {
   await using dir = await tempDir();
-  c.close(await c.openAsync(cstring("/"), c.O.PATH | c.O.CLOEXEC));
+  await settle();
   const before = await openFds();
   const path = dir.join("missing");
   const says = `fusermount3 says "failed to access mountpoint ${path}: No such file or directory"`;

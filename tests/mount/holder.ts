@@ -8,6 +8,7 @@ import { F_GETFD, F_GETFL, FD_CLOEXEC } from "../../ffi/process.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { pathOf } from "../../src/mount/procfs.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
+import { settle } from "./settle.ts";
 
 /** What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left. */
 export interface Plan {
@@ -27,12 +28,12 @@ export interface Report {
 const c = libc();
 const { PATH, CLOEXEC, NONBLOCK } = c.O;
 
-/** What is open: `3 /dev/fuse`. Without files that the runtime opens and closes in its own time. */
+/** What is open: `3 /dev/fuse`. Without files and sockets that the runtime opens and closes in its own time. */
 function descriptors(): Set<string> {
   const open = new Set<string>();
   for (let fd = 0; fd < 512; fd++) {
     const path = pathOf(c, `fd/${fd}`);
-    if (typeof path === "string" && !/^\/.*(cache|\.ts)/.test(path)) open.add(`${fd} ${path}`);
+    if (typeof path === "string" && !/^socket:|^\/.*(cache|\.ts)/.test(path)) open.add(`${fd} ${path}`);
   }
   return open;
 }
@@ -81,11 +82,7 @@ async function act({ mountpoint, options = {}, steps }: Plan): Promise<boolean> 
 
 if (import.meta.main) {
   const [plan, crowded] = Deno.args;
-  // The runtime opens what it keeps at its first asynchronous call, and for signals else at any time.
-  c.close(await c.openAsync(cstring("/"), PATH | CLOEXEC));
-  const ignore = () => {};
-  Deno.addSignalListener("SIGUSR2", ignore);
-  Deno.removeSignalListener("SIGUSR2", ignore);
+  await settle();
   const crowd: number[] = [];
   for (let fd; crowded !== undefined && (fd = c.open(cstring("/dev/null"), CLOEXEC, 0)) >= 0;) crowd.push(fd);
   while (!await act(JSON.parse(plan)) && crowd.length > 0) c.close(crowd.pop()!);
