@@ -81,13 +81,9 @@ export function names(context: Context): Required<Names> {
         const path = tree.name(name), newPath = tree.newName(newName);
         const moved = tree.peek(fd, path);
         const exchanged = flags & RENAME_EXCHANGE ? tree.peek(newFd, newPath) : undefined;
-        let replaced = flags & (RENAME_EXCHANGE | RENAME_NOREPLACE) ? undefined : tree.secure(newFd, newPath);
+        // Where it is the moved one, by another name, rename does nothing and both names stay.
+        const replaced = flags & (RENAME_EXCHANGE | RENAME_NOREPLACE) ? undefined : tree.secure(newFd, newPath);
         const last = tree.st.nlink <= 1 || (tree.st.mode & S_IFMT) === S_IFDIR;
-        if (replaced !== undefined && replaced === moved) {
-          // Two names of one inode: rename does nothing, and both stay.
-          tree.keep(replaced);
-          replaced = undefined;
-        }
         const r = libc.renameat2(fd, path, newFd, newPath, flags);
         if (replaced !== undefined) {
           if (r < 0) tree.keep(replaced);

@@ -394,14 +394,10 @@ export class Tree {
     if (node === undefined) return undefined;
     const mark = markOf(this.st, device);
     if (node.mark === mark) return node;
-    if (node.slot >= 0) {
-      // A descriptor keeps the inode number from being used again, so this is the same inode with another time.
-      node.mark = mark;
-      return node;
-    }
-    this.#unname(node);
-    node.parent = undefined;
-    return undefined;
+    // A descriptor keeps the inode number from being used again: this is the same inode, with another time of birth.
+    if (node.slot < 0) return undefined;
+    node.mark = mark;
+    return node;
   }
 
   /** Whether what is in `st` is the node. */
