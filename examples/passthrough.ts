@@ -24,6 +24,8 @@ try {
     passthrough,
     defaultPermissions: true,
     handleKillpriv: true,
+    posixAcl: true,
+    dontMask: true,
     allowOther: flags.includes("--allow-other"),
   });
   const { unavailable } = session.passthrough;

@@ -25,8 +25,9 @@ export interface Request {
   /** Process id of the caller; 0 where the kernel asks by itself, or for a process of another pid namespace. */
   readonly pid: number;
   /**
-   * Aborted when the caller is interrupted by a signal: pass it on, or look at `signal.aborted`. A handler that rejects
-   * with the signal's reason answers EINTR; one that does not look at it is unaffected.
+   * Aborted when the caller is interrupted by a signal, or the session ends before the answer: pass it on, or look at
+   * `signal.aborted`. A handler that rejects with the signal's reason answers EINTR; one that does not look at it is
+   * unaffected.
    */
   readonly signal: AbortSignal;
   /** Sent again after a `resend` notification: it may have been served before. Since 7.40. */
@@ -348,6 +349,8 @@ export interface HandleArgs {
 export interface ReleaseArgs extends HandleArgs {
   /** `O_*` flags of the open file. */
   readonly flags: number;
+  /** Whose flock(2) lock ends with it, where it may have one (`FUSE_RELEASE_FLOCK_UNLOCK`). Since 7.17. */
+  readonly flockOwner?: bigint;
 }
 
 /** Arguments of flush: one for each close(2). */
@@ -376,6 +379,11 @@ export interface SetxattrArgs extends XattrArgs {
   readonly value: Uint8Array;
   /** `XATTR_CREATE` 1, `XATTR_REPLACE` 2. */
   readonly flags: number;
+  /**
+   * Clear set-group-id as well: the value is an access ACL, set by who is not of the file's group. Only with the option
+   * `posixAcl`. Since 7.33.
+   */
+  readonly killSgid?: boolean;
 }
 
 /** Arguments of readdir. */

@@ -64,10 +64,19 @@ class MountedSession implements Session {
   readonly closed: Promise<SessionEnd>;
   readonly #mounted: Mounted;
   readonly #loop: SessionLoop;
+  /** Over, as it is known before `closed` has told. */
+  readonly #state: { readonly ended: boolean };
   #unmounting: Promise<UnmountResult> | null = null;
   #timeout = STEP_MS;
 
-  constructor(mounted: Mounted, loop: SessionLoop, negotiated: Negotiated, closed: Promise<SessionEnd>) {
+  constructor(
+    mounted: Mounted,
+    loop: SessionLoop,
+    negotiated: Negotiated,
+    closed: Promise<SessionEnd>,
+    state: { readonly ended: boolean },
+  ) {
+    this.#state = state;
     this.#mounted = mounted;
     this.#loop = loop;
     this.mountpoint = mounted.path;
@@ -91,7 +100,7 @@ class MountedSession implements Session {
       if (state === "unmounted" || state === "gone") {
         // Nobody uses it, so the end follows by itself, unless it is mounted elsewhere too.
         await this.#within(performance.now(), this.closed, ENDING_MS);
-        if (!this.#ended) break;
+        if (!this.#state.ended) break;
         return "unmounted";
       }
       if (state === null || performance.now() - start >= this.#timeout) break;
@@ -100,19 +109,12 @@ class MountedSession implements Session {
     if (this.#mounted.isMounted()) {
       await this.#within(performance.now(), this.#mounted.unmount({ lazy: true }));
       await this.#within(performance.now(), this.closed);
-      if (this.#ended) return "detached";
+      if (this.#state.ended) return "detached";
     }
     this.#mounted.abort();
     this.#loop.stop();
     await this.closed;
     return "aborted";
-  }
-
-  #ended = false;
-
-  /** Marks the session as over, before `closed` resolves. */
-  end(): void {
-    this.#ended = true;
   }
 
   /** The promise's value, or null where it takes longer than the timeout that is in force by then, and `least` ms. */
@@ -162,14 +164,14 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
   const mounted = await mountDevice(mountpoint, options);
   const device = new Device(libc(), mounted.fd);
   const loop = new SessionLoop(libc(), device, fs, resolved, mounted.device ? { device: mounted.device } : {});
-  let session: MountedSession | undefined;
+  const state = { ended: false };
   let forget = () => {};
   const closed = loop.run().finally(async () => {
     forget();
     // Aborted from outside: what is left of the mount answers nobody.
     if (mounted.isMounted()) await mounted.unmount({ lazy: true }).catch(() => {});
     await mounted.release();
-    session?.end();
+    state.ended = true;
   });
   closed.catch(() => {});
   let negotiated: Negotiated;
@@ -185,12 +187,11 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
       })
       : error;
   }
-  session = new MountedSession(mounted, loop, negotiated, closed);
+  const session = new MountedSession(mounted, loop, negotiated, closed, state);
   if (options.signals ?? true) {
-    const one = session;
     forget = endOnSignal({
       async end(hurry) {
-        await one.unmount(hurry ? { timeout: 0 } : {});
+        await session.unmount(hurry ? { timeout: 0 } : {});
       },
     });
   }

@@ -6,7 +6,7 @@ import { ERRNO, errnoName, FuseError } from "../errno.ts";
 /** The whole of a file in `/proc/self`. */
 export function readProc(libc: Libc, name: string): Uint8Array {
   const path = `/proc/self/${name}`;
-  const bytes = read(libc, path);
+  const bytes = readFile(libc, path);
   if (typeof bytes === "number") {
     const remedy = bytes === -ERRNO.ENOENT ? "; mount procfs at /proc" : "";
     throw new FuseError(bytes, `cannot read ${path}: the kernel says ${errnoName(bytes)}${remedy}`, { path });
@@ -14,7 +14,8 @@ export function readProc(libc: Libc, name: string): Uint8Array {
   return bytes;
 }
 
-function read(libc: Libc, path: string): Uint8Array | number {
+/** The whole of a file on this thread, or -errno. */
+export function readFile(libc: Libc, path: string): Uint8Array | number {
   const fd = libc.open(cstring(path), libc.O.RDONLY | libc.O.CLOEXEC, 0);
   if (fd < 0) return fd;
   try {
@@ -49,7 +50,7 @@ export function pathOf(libc: Libc, name: string): string | number {
  * that has changed its user.
  */
 export function connectionOf(libc: Libc, fd: number): number | undefined {
-  const bytes = read(libc, `/proc/self/fdinfo/${fd}`);
+  const bytes = readFile(libc, `/proc/self/fdinfo/${fd}`);
   const found = typeof bytes === "number" ? null : /^fuse_connection:\s*(\d+)$/m.exec(decodeName(bytes));
   return found ? Number(found[1]) : undefined;
 }

@@ -7,6 +7,7 @@ import { op } from "./op.ts";
 export const init = op({
   opcode: "FUSE_INIT",
   method: null,
+  served: "the session, then `init`",
   absent: "ok",
   builtin: true,
   decode() {
@@ -18,6 +19,7 @@ export const init = op({
 export const destroy = op({
   opcode: "FUSE_DESTROY",
   method: null,
+  served: "the session, and `destroy`",
   absent: "ok",
   builtin: true,
   decode: nothing,
@@ -29,6 +31,7 @@ export const destroy = op({
 export const interrupt = op({
   opcode: "FUSE_INTERRUPT",
   method: null,
+  served: "`request.signal`",
   absent: "ok",
   builtin: true,
   silent: true,
@@ -42,6 +45,7 @@ export const interrupt = op({
 export const notifyReply = op({
   opcode: "FUSE_NOTIFY_REPLY",
   method: null,
+  served: "`notify.retrieve`",
   absent: "ok",
   builtin: true,
   silent: true,

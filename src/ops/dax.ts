@@ -10,6 +10,7 @@ import { op } from "./op.ts";
 export const setupmapping = op({
   opcode: "FUSE_SETUPMAPPING",
   method: null,
+  served: "none: virtiofs alone sends it",
   absent: "ENOSYS",
   decode(m) {
     const { fh, foffset, len, flags, moffset } = m.struct(fuse_setupmapping_in);
@@ -22,6 +23,7 @@ export const setupmapping = op({
 export const removemapping = op({
   opcode: "FUSE_REMOVEMAPPING",
   method: null,
+  served: "none: virtiofs alone sends it",
   absent: "ENOSYS",
   decode(m) {
     const { count } = m.struct(fuse_removemapping_in);

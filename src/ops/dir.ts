@@ -5,7 +5,7 @@ import { fuse_dirent, fuse_entry_out, fuse_open_out, fuse_read_in } from "../abi
 import type { Awaitable, ForgetArgs, OpendirReply } from "../fs/types.ts";
 import { ERRNO } from "../errno.ts";
 import { Directory, list, type Piece } from "./directories.ts";
-import { forgetAll, nothing } from "./encode.ts";
+import { forgetAll, KNOWN_OPEN_BITS, nothing } from "./encode.ts";
 import { fsyncArgs, openArgs, releaseArgs } from "./file.ts";
 import { NOBODY, op, type OpContext } from "./op.ts";
 
@@ -17,13 +17,15 @@ export const opendir = op({
   absent: "ok",
   builtin: true,
   decode: (m) => ({ asked: openArgs(m), handle: 0 }),
+  shown: ({ asked }) => asked,
   call: (fs, { asked }, request): Awaitable<OpendirReply> => fs.opendir ? fs.opendir(asked, request) : OPENED,
   encode(reply, opened, args, { directories, negotiated }) {
     // "Never ask again": from then on the kernel reads without a handle.
     if (opened === OPENED && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT")) return ERRNO.ENOSYS;
     args.handle = directories.add(opened.fh ?? 0);
     const bits = (opened.cacheDir ? FOPEN_CACHE_DIR : 0) | (opened.keepCache ? FOPEN_KEEP_CACHE : 0);
-    reply.struct(fuse_open_out, { fh: args.handle, open_flags: bits, backing_id: 0 });
+    const open_flags = bits & KNOWN_OPEN_BITS[negotiated.minor];
+    reply.struct(fuse_open_out, { fh: args.handle, open_flags, backing_id: 0 });
   },
   undelivered(opened, { handle, asked: { nodeid, flags } }, { fs, directories }) {
     directories.remove(handle);
@@ -33,11 +35,19 @@ export const opendir = op({
 
 const readIn = fuse_read_in.pick({ fh: "fh", offset: "offset", size: "size" });
 
-function piece(m: Message, { directories, negotiated }: OpContext, plus: boolean): Piece {
+/** The open directory of a request: one of its own, where the kernel has no handles since opendir is not served. */
+export function directoryOf(fh: number, { directories, negotiated }: OpContext): Directory {
+  return fh === 0 && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT") ? new Directory(0) : directories.get(fh);
+}
+
+function piece(m: Message, context: OpContext, plus: boolean): Piece {
   const { fh, offset, size } = readIn(m.view, m.take(fuse_read_in.size));
-  // Without a handle each piece is a pass of its own.
-  const loose = fh === 0 && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT");
-  return { directory: loose ? new Directory(0) : directories.get(fh), loose, nodeid: m.nodeid, offset, size, plus };
+  // Numbers of open directories begin at 1.
+  return { directory: directoryOf(fh, context), loose: fh === 0, nodeid: m.nodeid, offset, size, plus, minor: m.minor };
+}
+
+function pieceShown({ nodeid, directory, offset, size }: Piece): object {
+  return { nodeid, fh: directory.fh, offset, size };
 }
 
 function packed(reply: Reply, bytes: Uint8Array): void {
@@ -49,6 +59,7 @@ export const readdir = op({
   method: "readdir",
   absent: "ENOSYS",
   decode: (m, context) => piece(m, context, false),
+  shown: pieceShown,
   call: (fs, args, request) => list(fs, args, request),
   encode: packed,
 });
@@ -56,8 +67,10 @@ export const readdir = op({
 export const readdirplus = op({
   opcode: "FUSE_READDIRPLUS",
   method: "readdir",
+  served: "`readdir` and `lookup`",
   absent: "ENOSYS",
   decode: (m, context) => piece(m, context, true),
+  shown: pieceShown,
   call: (fs, args, request) => list(fs, args, request),
   encode: packed,
   undelivered(bytes, _args, { fs }) {
@@ -91,6 +104,6 @@ export const fsyncdir = op({
   method: "fsyncdir",
   absent: "ENOSYS",
   decode: fsyncArgs,
-  call: (fs, args, request, { directories }) => fs.fsyncdir!({ ...args, fh: directories.get(args.fh).fh }, request),
+  call: (fs, args, request, context) => fs.fsyncdir!({ ...args, fh: directoryOf(args.fh, context).fh }, request),
   encode: nothing,
 });

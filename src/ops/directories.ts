@@ -108,6 +108,8 @@ export interface Piece {
   readonly size: number;
   /** With the attributes of each entry. */
   readonly plus: boolean;
+  /** Minor version in force. */
+  readonly minor: number;
   /** The directory ends with this piece: the kernel has no number of it. */
   readonly loose: boolean;
 }
@@ -325,16 +327,9 @@ class Packer {
     }
     const at = this.#length;
     const head = this.#head();
-    let namelen: number;
-    if (entry.name.length * 3 <= this.#out.length - at - head) {
-      namelen = encodeNameInto(entry.name, this.#out, at + head) - at - head;
-    } else {
-      const name = new Uint8Array(entry.name.length * 3);
-      namelen = encodeNameInto(entry.name, name, 0);
-      this.#out.set(name.subarray(0, namelen), at + head);
-    }
+    const namelen = encodeNameInto(entry.name, this.#out, at + head) - at - head;
     if (this.#piece.plus) {
-      if (found !== null && found.nodeid !== 0) putEntry(this.#view, at, found);
+      if (found !== null && found.nodeid !== 0) putEntry(this.#view, at, found, this.#piece.minor);
       else this.#out.fill(0, at, at + FUSE_NAME_OFFSET_DIRENTPLUS - FUSE_NAME_OFFSET);
     }
     fuse_dirent.write(this.#view, at + head - FUSE_NAME_OFFSET, {

@@ -1,6 +1,8 @@
 /** Packing of what several opcodes answer. */
+import { FUSE_KERNEL_MINOR_VERSION } from "../abi/constants.ts";
 import * as flag from "../abi/flags.ts";
 import type { Reply } from "../abi/message.ts";
+import { since } from "../abi/since.ts";
 import { type fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
 import type { Attr, AttrReply, Awaitable, CreateReply, Entry, ForgetArgs, OpenReply } from "../fs/types.ts";
@@ -32,9 +34,10 @@ export function checkNumber(what: string, sum: number): void {
 }
 
 const S_IFMT = 0o170000;
+const SUBMOUNT_SINCE = since("FUSE_ATTR_SUBMOUNT");
 
-/** `struct fuse_attr` of what an author answered; fills what was left out. */
-export function attrOut(a: Attr, nodeid: number): Parameters<typeof fuse_attr.write>[2] {
+/** `struct fuse_attr` of what an author answered, for a kernel of that minor version; fills what was left out. */
+export function attrOut(a: Attr, nodeid: number, minor: number): Parameters<typeof fuse_attr.write>[2] {
   if ((a.mode & S_IFMT) === 0) {
     throw new TypeError(`attr.mode ${a.mode?.toString(8)} (octal) lacks a file type, such as 100000 or 40000`);
   }
@@ -55,7 +58,7 @@ export function attrOut(a: Attr, nodeid: number): Parameters<typeof fuse_attr.wr
     gid: a.gid ?? 0,
     rdev: a.rdev ?? 0,
     blksize: a.blksize ?? 4096,
-    flags: a.submount ? flag.FUSE_ATTR_SUBMOUNT : 0,
+    flags: a.submount && minor >= SUBMOUNT_SINCE ? flag.FUSE_ATTR_SUBMOUNT : 0,
   };
   checkNumber(
     "attr",
@@ -64,8 +67,8 @@ export function attrOut(a: Attr, nodeid: number): Parameters<typeof fuse_attr.wr
   return out;
 }
 
-/** Packs `struct fuse_entry_out` at an offset of a view. */
-export function putEntry(view: DataView, at: number, e: Entry): void {
+/** Packs `struct fuse_entry_out` at an offset of a view, for a kernel of that minor version. */
+export function putEntry(view: DataView, at: number, e: Entry, minor: number): void {
   if (!(Number.isSafeInteger(e.nodeid) && e.nodeid >= 1)) {
     throw new TypeError(`entry.nodeid is ${e.nodeid}; an inode's is a whole number from 1 to 2^53-1`);
   }
@@ -76,7 +79,7 @@ export function putEntry(view: DataView, at: number, e: Entry): void {
     attr_valid: seconds(e.attrTimeout),
     entry_valid_nsec: nanoseconds(e.entryTimeout),
     attr_valid_nsec: nanoseconds(e.attrTimeout),
-    attr: attrOut(e.attr, e.nodeid),
+    attr: attrOut(e.attr, e.nodeid, minor),
   });
 }
 
@@ -88,9 +91,9 @@ export function putNegative(view: DataView, at: number, timeout: number | undefi
 }
 
 /** Encoder of an {@linkcode Entry}. */
-export function entry(reply: Reply, e: Entry): void {
+export function entry(reply: Reply, e: Entry, _args: unknown, { negotiated }: OpContext): void {
   const at = reply.reserve(fuse_entry_out.size);
-  putEntry(reply.view, at, e);
+  putEntry(reply.view, at, e, negotiated.minor);
 }
 
 /** Takes back lookups. One that fails keeps none of the others from being taken back. */
@@ -114,12 +117,17 @@ export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext):
 }
 
 /** Encoder of an {@linkcode AttrReply}. */
-export function attr(reply: Reply, { attr, attrTimeout }: AttrReply, { nodeid }: { nodeid: number }): void {
+export function attr(
+  reply: Reply,
+  { attr, attrTimeout }: AttrReply,
+  { nodeid }: { nodeid: number },
+  { negotiated }: OpContext,
+): void {
   const at = reply.reserve(fuse_attr_out.size);
   fuse_attr_out.write(reply.view, at, {
     attr_valid: seconds(attrTimeout),
     attr_valid_nsec: nanoseconds(attrTimeout),
-    attr: attrOut(attr, nodeid),
+    attr: attrOut(attr, nodeid, negotiated.minor),
   });
 }
 
@@ -132,11 +140,19 @@ function openBits(o: OpenReply): number {
     (o.parallelDirectWrites ? flag.FOPEN_PARALLEL_DIRECT_WRITES : 0);
 }
 
+/** The `FOPEN_*` bits that a minor version knows, by that version. */
+export const KNOWN_OPEN_BITS: readonly number[] = (() => {
+  const bits = Object.entries(flag).filter(([name]) => name.startsWith("FOPEN_")) as [string, number][];
+  const known = (minor: number) => bits.reduce((all, [name, bit]) => since(name) <= minor ? all | bit : all, 0);
+  return Array.from({ length: FUSE_KERNEL_MINOR_VERSION + 1 }, (_, minor) => known(minor));
+})();
+
 // With FOPEN_PASSTHROUGH the kernel accepts these beside it and no other.
 const WITH_PASSTHROUGH = flag.FOPEN_DIRECT_IO | flag.FOPEN_PARALLEL_DIRECT_WRITES | flag.FOPEN_NOFLUSH;
 
 /** Encoder of an open file, after the arbiter has chosen how it may be opened. */
-export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number }, { arbiter }: OpContext): void {
+export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number }, context: OpContext): void {
+  const { arbiter, negotiated } = context;
   const at = reply.reserve(fuse_open_out.size);
   const own = openBits(o);
   // Anything else would be taken for descriptor 0.
@@ -146,8 +162,10 @@ export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number },
   const { openFlags, backingId } = arbiter.opened(nodeid, o);
   let bits = own | openFlags;
   if (bits & flag.FOPEN_PASSTHROUGH) bits &= WITH_PASSTHROUGH | flag.FOPEN_PASSTHROUGH;
+  bits &= KNOWN_OPEN_BITS[negotiated.minor];
+  const backing_id = bits & flag.FOPEN_PASSTHROUGH ? backingId : 0;
   try {
-    fuse_open_out.write(reply.view, at, { fh: o.fh ?? 0, open_flags: bits, backing_id: backingId });
+    fuse_open_out.write(reply.view, at, { fh: o.fh ?? 0, open_flags: bits, backing_id });
   } catch (error) {
     arbiter.released(nodeid);
     throw error;
@@ -156,7 +174,7 @@ export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number },
 
 /** Encoder of a file made and opened. */
 export function created(reply: Reply, c: CreateReply, _args: unknown, context: OpContext): void {
-  entry(reply, c.entry);
+  entry(reply, c.entry, null, context);
   open(reply, c, c.entry, context);
 }
 

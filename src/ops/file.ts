@@ -37,10 +37,13 @@ export function openArgs(m: Message): OpenArgs {
 
 /** Arguments of release and releasedir. */
 export function releaseArgs(m: Message): ReleaseArgs {
-  const { fh, flags } = releaseIn(m.view, m.take(fuse_release_in.size));
-  return { nodeid: m.nodeid, fh, flags };
+  const at = m.take(fuse_release_in.size);
+  const { fh, flags, releaseFlags } = releaseIn(m.view, at);
+  if ((releaseFlags & flag.FUSE_RELEASE_FLOCK_UNLOCK) === 0) return { nodeid: m.nodeid, fh, flags };
+  return { nodeid: m.nodeid, fh, flags, flockOwner: releaseOwner(m.view, at).flockOwner };
 }
-const releaseIn = fuse_release_in.pick({ fh: "fh", flags: "flags" });
+const releaseIn = fuse_release_in.pick({ fh: "fh", flags: "flags", releaseFlags: "release_flags" });
+const releaseOwner = fuse_release_in.pick({ flockOwner: "lock_owner" });
 
 /** Arguments of fsync and fsyncdir. */
 export function fsyncArgs(m: Message): FsyncArgs {

@@ -80,8 +80,8 @@ export const statx = op({
     };
   },
   call: (fs, args, request) => fs.statx!(args, request),
-  encode(reply, value, { nodeid }) {
-    const a = attrOut(value.attr, nodeid);
+  encode(reply, value, { nodeid }, { negotiated }) {
+    const a = attrOut(value.attr, nodeid, negotiated.minor);
     const { btime = 0, btimeNsec = 0 } = value;
     checkNumber("statx", btimeNsec);
     reply.struct(fuse_statx_out, {

@@ -2,6 +2,8 @@
 import * as flag from "../abi/flags.ts";
 import { fuse_ioctl_in, fuse_ioctl_iovec, fuse_ioctl_out, fuse_poll_in, fuse_poll_out } from "../abi/structs.ts";
 import type { IoctlRange } from "../fs/types.ts";
+import { directoryOf } from "./dir.ts";
+import { counted } from "./encode.ts";
 import { op } from "./op.ts";
 
 export const ioctl = op({
@@ -9,13 +11,13 @@ export const ioctl = op({
   method: "ioctl",
   absent: "ENOSYS",
   borrows: true,
-  decode(m, { directories }) {
+  decode(m, context) {
     const { fh, flags, cmd, arg, in_size, out_size } = m.struct(fuse_ioctl_in);
     const has = (bit: number) => (flags & bit) !== 0;
     const directory = has(flag.FUSE_IOCTL_DIR);
     return {
       nodeid: m.nodeid,
-      fh: directory ? directories.get(fh).fh : fh,
+      fh: directory ? directoryOf(fh, context).fh : fh,
       cmd,
       arg,
       data: m.data(in_size),
@@ -47,6 +49,7 @@ export const ioctl = op({
       to.forEach(range);
       return;
     }
+    if (!Number.isInteger(result)) throw new TypeError(`ioctl answered the result ${result}`);
     if (data !== undefined && data.length > outSize) {
       throw new RangeError(`ioctl answered ${data.length} bytes where ${outSize} can be taken`);
     }
@@ -64,5 +67,5 @@ export const poll = op({
     return { nodeid: m.nodeid, fh, kh, events, notify: (flags & flag.FUSE_POLL_SCHEDULE_NOTIFY) !== 0 };
   },
   call: (fs, args, request) => fs.poll!(args, request),
-  encode: (reply, revents) => reply.struct(fuse_poll_out, { revents }),
+  encode: (reply, revents) => reply.struct(fuse_poll_out, { revents: counted("poll", revents, 0xffffffff) }),
 });

@@ -57,6 +57,8 @@ export interface Op<A, R> {
   readonly opcode: OpcodeName;
   /** The method that serves it; null: the session serves it itself. */
   readonly method: keyof Filesystem | null;
+  /** Who serves it, in Markdown, where that is not the one method. */
+  readonly served?: string;
   /** What an absent method answers: an errno, or "ok" for an empty success. */
   readonly absent: ErrnoName | "ok";
   /** Never answered. */
@@ -67,6 +69,8 @@ export interface Op<A, R> {
   readonly borrows?: boolean;
   /** Reads the arguments. Throws where they contradict the request's length. */
   decode(message: Message, context: OpContext): A;
+  /** The arguments as a trace shows them, where those above hold more than was asked. */
+  shown?(args: NoInfer<A>): object;
   /** Calls the method. */
   call(fs: Filesystem, args: A, request: Request, context: OpContext): Awaitable<R>;
   /** Packs the answer; a positive errno may be returned instead. */

@@ -27,10 +27,10 @@ export const lookup = op({
   absent: "ENOSYS",
   decode: nameArgs,
   call: (fs, args, request) => fs.lookup!(args, request),
-  encode(reply, found) {
+  encode(reply, found, args, context) {
     if (found === null) return ERRNO.ENOENT;
     if (found.nodeid === 0) putNegative(reply.view, reply.reserve(fuse_entry_out.size), found.entryTimeout);
-    else entry(reply, found);
+    else entry(reply, found, args, context);
   },
   undelivered: forgetEntry,
 });

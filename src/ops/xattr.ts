@@ -1,6 +1,7 @@
 /** Opcodes on extended attributes. The caller's size probing and ERANGE are settled here. */
 import type { Reply } from "../abi/message.ts";
 import { FUSE_COMPAT_SETXATTR_IN_SIZE } from "../abi/constants.ts";
+import { FUSE_SETXATTR_ACL_KILL_SGID } from "../abi/flags.ts";
 import { fuse_getxattr_in, fuse_getxattr_out, fuse_setxattr_in } from "../abi/structs.ts";
 import { encodeName } from "../abi/text.ts";
 import { ERRNO } from "../errno.ts";
@@ -24,7 +25,8 @@ export const setxattr = op({
     const extended = negotiated.flags.has("FUSE_SETXATTR_EXT");
     const at = m.take(extended ? fuse_setxattr_in.size : FUSE_COMPAT_SETXATTR_IN_SIZE);
     const size = m.view.getUint32(at, true), flags = m.view.getUint32(at + 4, true);
-    return { nodeid: m.nodeid, name: m.string(), value: m.data(size), flags };
+    const killSgid = extended && (m.view.getUint32(at + 8, true) & FUSE_SETXATTR_ACL_KILL_SGID) !== 0;
+    return { nodeid: m.nodeid, name: m.string(), value: m.data(size), flags, ...killSgid && { killSgid } };
   },
   call: (fs, args, request) => fs.setxattr!(args, request),
   encode: nothing,

@@ -23,12 +23,13 @@ export class Call implements Request {
   /** The row that serves it, and the arguments it decoded. */
   row: Op<unknown, unknown> | null = null;
   args: unknown = undefined;
-  /** When it came, by `performance.now()`; only where somebody traces. */
-  start = 0;
+  /** When it came, by `performance.now()`; 0 where nobody traces. */
+  readonly start: number;
   #interrupted = false;
   #controller: AbortController | null = null;
 
-  constructor(m: Message) {
+  constructor(m: Message, start: number) {
+    this.start = start;
     this.low = m.uniqueLow;
     this.high = m.uniqueHigh;
     this.opcode = m.opcode;
@@ -54,7 +55,7 @@ export class Call implements Request {
     return this.#controller.signal;
   }
 
-  /** The caller no longer waits patiently: a signal has arrived for it. */
+  /** The caller no longer waits patiently: a signal has arrived for it, or the session has ended. */
   interrupt(): void {
     this.#interrupted = true;
     this.#controller?.abort();

@@ -6,11 +6,12 @@ import { Message, Reply, type RequestBuffer, WireError } from "../abi/message.ts
 import { ERRNO, errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
 import { Directories } from "../ops/directories.ts";
-import { type OpContext, type OpenArbiter, UNBACKED } from "../ops/op.ts";
+import { type Op, type OpContext, type OpenArbiter, UNBACKED } from "../ops/op.ts";
 import { ROWS } from "../ops/table.ts";
 import { Call } from "./call.ts";
 import { type CharacterDeviceOptions, negotiateCuse } from "./cuse.ts";
 import { checkVersion, encodeMajor, encodeNegotiated, negotiate, readOffer } from "./handshake.ts";
+import { listen } from "./listen.ts";
 import { wantedFlags } from "./init_flags.ts";
 import type { ResolvedOptions } from "./options.ts";
 
@@ -100,26 +101,27 @@ export class Dispatcher {
    */
   handle(buffer: RequestBuffer, length: number): boolean {
     const m = this.#message;
+    const start = this.#options.trace === undefined ? 0 : performance.now();
     let call: Call | undefined;
     try {
       m.begin(buffer, length);
-      call = new Call(m);
+      call = new Call(m, start);
       if (m.extended) call.extend(m, m.end, length);
     } catch (error) {
       // Without the number of the request there is nobody to answer.
-      if (length >= 16) this.#fail(call ?? new Call(m), unreadable(error));
+      if (length >= 16) this.#fail(call ?? new Call(m, start), unreadable(error));
       else this.#report(error, "a request", 0);
       return false;
     }
     const { opcode } = call;
     const row = call.row = opcode < ROWS.length ? ROWS[opcode] : null;
     const context = this.#context;
-    if (this.#options.trace !== undefined) call.start = performance.now();
     if (context.negotiated.major === 0 || row === null) {
       this.#exception(m, call);
       return false;
     }
     if (row.method !== null && row.builtin !== true && this.#fs[row.method] === undefined) {
+      if (this.#options.trace !== undefined) call.args = readable(row, m, context);
       this.#answer(call, row.absent === "ok" ? 0 : ERRNO[row.absent]);
       return false;
     }
@@ -142,10 +144,17 @@ export class Dispatcher {
     return false;
   }
 
-  /** Answers everything that is still under way: the session ends, and nobody may wait for ever. */
+  /**
+   * Answers everything that is still under way: the session ends, and nobody may wait for ever. Nor a handler for what
+   * only its signal would end.
+   */
   abandon(): void {
-    for (const call of this.#pending.values()) this.#answer(call, ERRNO.ENOTCONN);
+    const calls = [...this.#pending.values()];
     this.#pending.clear();
+    for (const call of calls) {
+      this.#answer(call, ERRNO.ENOTCONN);
+      call.interrupt();
+    }
   }
 
   /** Packs an answer and sends it, or, where it is `wanted` no more, takes back what it counted. */
@@ -232,7 +241,8 @@ export class Dispatcher {
   }
 
   #traced(call: Call, errno: number, value?: unknown): void {
-    const { nodeid, unique, uid, gid, pid, args } = call;
+    const { nodeid, unique, uid, gid, pid, row } = call;
+    const args = call.args !== undefined && row?.shown !== undefined ? row.shown(call.args) : call.args;
     const event = { opcode: opcodeName(call.opcode), nodeid, unique, uid, gid, pid, args, value, errno };
     listen(() => this.#options.trace?.({ ...event, duration: performance.now() - call.start }));
   }
@@ -250,7 +260,7 @@ export class Dispatcher {
     const reply = this.#reply;
     reply.reset();
     try {
-      const negotiated = this.#negotiate(m, reply);
+      const negotiated = this.#negotiate(m, reply, call);
       reply.finish(call.low, call.high, 0);
       if (negotiated !== null) {
         this.#hooks.ready(negotiated);
@@ -268,10 +278,11 @@ export class Dispatcher {
   }
 
   /** Packs the answer to the handshake; null where the kernel, being newer, will begin again with our version. */
-  #negotiate(m: Message, reply: Reply): Negotiated | null {
+  #negotiate(m: Message, reply: Reply, call: Call): Negotiated | null {
     const { character } = this.#hooks;
     if (character !== undefined) return negotiateCuse(m, reply, character);
     const offer = readOffer(m);
+    call.args = offer;
     checkVersion(offer);
     if (offer.major > FUSE_KERNEL_VERSION) {
       encodeMajor(reply);
@@ -283,18 +294,16 @@ export class Dispatcher {
   }
 }
 
+/** The arguments of a request that no method serves, if they can be read: for the trace alone. */
+function readable(row: Op<unknown, unknown>, m: Message, context: OpContext): unknown {
+  try {
+    return row.decode(m, context);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The number of a request in one value: 52 bits of it, and whether it was sent again, as bit 52. */
 function keyOf(low: number, high: number): number {
   return (high & 0xfffff) * 4294967296 + low + (high >>> 31) * 4503599627370496;
-}
-
-/** Calls a listener. What it throws is the runtime's to show, as with any event: the session goes on. */
-function listen(call: () => void): void {
-  try {
-    call();
-  } catch (thrown) {
-    queueMicrotask(() => {
-      throw thrown;
-    });
-  }
 }

@@ -29,6 +29,19 @@ export interface NotifyChannel {
   sendElsewhere(message: Uint8Array): Promise<number>;
 }
 
+/** The methods that send each notification; complete by type. */
+export const NOTIFY_METHODS: Readonly<Record<NotifyCode, readonly (keyof Notifications)[]>> = {
+  FUSE_NOTIFY_POLL: ["pollWakeup"],
+  FUSE_NOTIFY_INVAL_INODE: ["invalInode"],
+  FUSE_NOTIFY_INVAL_ENTRY: ["invalEntry", "expireEntry"],
+  FUSE_NOTIFY_STORE: ["store"],
+  FUSE_NOTIFY_RETRIEVE: ["retrieve"],
+  FUSE_NOTIFY_DELETE: ["delete"],
+  FUSE_NOTIFY_RESEND: ["resend"],
+  FUSE_NOTIFY_INC_EPOCH: ["incEpoch"],
+  FUSE_NOTIFY_PRUNE: ["prune"],
+};
+
 const MEANINGS: Readonly<Record<number, string>> = {
   [ERRNO.ENOENT]: "the kernel does not know this inode or name (any more)",
   [ERRNO.ENOTDIR]: "the parent is no directory",
@@ -39,7 +52,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   [ERRNO.EBADF]: "the session has ended",
 };
 
-/** The notifications of one session. */
+/** The notifications of one session. What answers a promise never throws: also a name that is no name rejects it. */
 export class Notifier implements Notifications {
   readonly #channel: NotifyChannel;
   readonly #retrieving = new Map<number, PromiseWithResolvers<Uint8Array>>();
@@ -59,9 +72,9 @@ export class Notifier implements Notifications {
     this.#now("FUSE_NOTIFY_POLL", message("FUSE_NOTIFY_POLL", fuse_notify_poll_wakeup_out, { kh }));
   }
 
-  invalInode(nodeid: number, offset = 0, length = 0): Promise<void> {
+  async invalInode(nodeid: number, offset = 0, length = 0): Promise<void> {
     const value = { ino: nodeid, off: offset, len: length };
-    return this.#elsewhere(
+    await this.#elsewhere(
       "FUSE_NOTIFY_INVAL_INODE",
       message("FUSE_NOTIFY_INVAL_INODE", fuse_notify_inval_inode_out, value),
     );
@@ -71,43 +84,43 @@ export class Notifier implements Notifications {
     return this.#entry(parent, name, 0);
   }
 
-  expireEntry(parent: number, name: string): Promise<void> {
+  async expireEntry(parent: number, name: string): Promise<void> {
     this.#need("FUSE_EXPIRE_ONLY");
-    return this.#entry(parent, name, FUSE_EXPIRE_ONLY);
+    await this.#entry(parent, name, FUSE_EXPIRE_ONLY);
   }
 
-  #entry(parent: number, name: string, flags: number): Promise<void> {
+  async #entry(parent: number, name: string, flags: number): Promise<void> {
     const bytes = terminated(name);
     const value = { parent, namelen: bytes.length - 1, flags };
-    return this.#elsewhere(
+    await this.#elsewhere(
       "FUSE_NOTIFY_INVAL_ENTRY",
       message("FUSE_NOTIFY_INVAL_ENTRY", fuse_notify_inval_entry_out, value, bytes),
     );
   }
 
-  delete(parent: number, child: number, name: string): Promise<void> {
+  async delete(parent: number, child: number, name: string): Promise<void> {
     const bytes = terminated(name);
     const value = { parent, child, namelen: bytes.length - 1 };
-    return this.#elsewhere("FUSE_NOTIFY_DELETE", message("FUSE_NOTIFY_DELETE", fuse_notify_delete_out, value, bytes));
+    await this.#elsewhere("FUSE_NOTIFY_DELETE", message("FUSE_NOTIFY_DELETE", fuse_notify_delete_out, value, bytes));
   }
 
-  store(nodeid: number, offset: number, data: Uint8Array): Promise<void> {
+  async store(nodeid: number, offset: number, data: Uint8Array): Promise<void> {
     const value = { nodeid, offset, size: data.length };
-    return this.#elsewhere("FUSE_NOTIFY_STORE", message("FUSE_NOTIFY_STORE", fuse_notify_store_out, value, data));
+    await this.#elsewhere("FUSE_NOTIFY_STORE", message("FUSE_NOTIFY_STORE", fuse_notify_store_out, value, data));
   }
 
-  retrieve(nodeid: number, offset: number, size: number): Promise<Uint8Array> {
+  async retrieve(nodeid: number, offset: number, size: number): Promise<Uint8Array> {
     const unique = ++this.#unique;
+    const value = { notify_unique: unique, nodeid, offset, size };
+    const bytes = message("FUSE_NOTIFY_RETRIEVE", fuse_notify_retrieve_out, value);
+    // The answer may come before the write of the question has returned.
     const answer = Promise.withResolvers<Uint8Array>();
     this.#retrieving.set(unique, answer);
-    const value = { notify_unique: unique, nodeid, offset, size };
-    this.#elsewhere("FUSE_NOTIFY_RETRIEVE", message("FUSE_NOTIFY_RETRIEVE", fuse_notify_retrieve_out, value)).catch(
-      (error) => {
-        this.#retrieving.delete(unique);
-        answer.reject(error);
-      },
-    );
-    return answer.promise;
+    this.#elsewhere("FUSE_NOTIFY_RETRIEVE", bytes).catch((error) => {
+      this.#retrieving.delete(unique);
+      answer.reject(error);
+    });
+    return await answer.promise;
   }
 
   /** A NOTIFY_REPLY has come: the data of a {@linkcode retrieve}, borrowed. */
@@ -133,12 +146,12 @@ export class Notifier implements Notifications {
     this.#now("FUSE_NOTIFY_INC_EPOCH", message("FUSE_NOTIFY_INC_EPOCH"));
   }
 
-  prune(nodeids: readonly number[]): Promise<void> {
+  async prune(nodeids: readonly number[]): Promise<void> {
     const list = new Uint8Array(nodeids.length * 8);
     const view = new DataView(list.buffer);
     nodeids.forEach((nodeid, i) => view.setBigUint64(i * 8, BigInt(nodeid), true));
     const value = { count: nodeids.length };
-    return this.#elsewhere("FUSE_NOTIFY_PRUNE", message("FUSE_NOTIFY_PRUNE", fuse_notify_prune_out, value, list));
+    await this.#elsewhere("FUSE_NOTIFY_PRUNE", message("FUSE_NOTIFY_PRUNE", fuse_notify_prune_out, value, list));
   }
 
   #need(what: string): void {

@@ -2,7 +2,7 @@
  * A session: the loop between a device and a file system.
  *
  * The device is read on this thread until it is empty, each request being answered in the same turn where its handler
- * answers at once; then another thread waits for it. After {@linkcode SLICE_MS} of work the event loop gets its turn in
+ * answers at once; after a moment's patience another thread waits for it. After {@linkcode SLICE_MS} of work the event loop gets its turn in
  * any case.
  *
  * @module
@@ -17,12 +17,15 @@ import { PassthroughRegistry, type PassthroughStats } from "../passthrough/regis
 import { BufferPool } from "./buffers.ts";
 import type { CharacterDeviceOptions } from "./cuse.ts";
 import { Dispatcher } from "./dispatch.ts";
+import { listen } from "./listen.ts";
 import { Notifier } from "./notifier.ts";
 import type { ResolvedOptions } from "./options.ts";
 import { Waiter } from "./waiter.ts";
 
 /** How long requests are served before timers and other work get their turn, ms. */
 const SLICE_MS = 3;
+/** How long the next request is waited for on this thread, once one was served, μs. */
+const LINGER_US = 50;
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
 
@@ -134,7 +137,7 @@ export class SessionLoop {
       this.#registry[Symbol.dispose]();
       this.#device[Symbol.dispose]();
       this.#waiter[Symbol.dispose]();
-      this.#fs.destroy?.();
+      listen(() => this.#fs.destroy?.());
     }
     return end;
   }
@@ -182,7 +185,9 @@ export class SessionLoop {
         }
         if (length === GONE) return Drained.Gone;
         if (length === ABORTED) return Drained.Aborted;
-        return Drained.Empty;
+        // The next request of a busy caller comes sooner than another thread could tell of it. But what an asynchronous
+        // handler waits for comes through the event loop.
+        if (served === 0 || dispatcher.pending > 0 || !this.#waiter.linger(LINGER_US)) return Drained.Empty;
       }
       return Drained.Slice;
     } finally {
@@ -199,11 +204,11 @@ export class SessionLoop {
     }
     const low = reply.view.getUint32(8, true), high = reply.view.getUint32(12, true);
     const cause = new FuseError(error, `the kernel refused a reply of ${reply.length} bytes: ${errnoName(error)}`);
-    this.#options.onError(cause, { opcode: "a reply", nodeid: 0 });
     // The caller must not wait for ever.
     reply.reset();
     reply.finish(low, high, ERRNO.EIO);
     this.#device.send(reply.bytes, reply.length, null);
+    listen(() => this.#options.onError(cause, { opcode: "a reply", nodeid: 0 }));
     return false;
   }
 

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { OpcodeName } from "../abi/opcode.ts";
 import { errnoName } from "../errno.ts";
+import { TABLE } from "../ops/table.ts";
 
 /** One request, after it was answered. */
 export interface TraceEvent {
@@ -29,47 +31,60 @@ export interface TraceEvent {
   readonly duration: number;
 }
 
-/** Values that are worth their place in one line. */
+const NAME = /^(name|newName|target)$/;
+const OCTAL = /^(mode|umask)$/;
+const HEX = /^(flags2?|mask|cmd|arg|events|kh|attributes|attributesMask)$|[oO]wner$/;
+const TIME = /^[amc]time(Nsec)?$/;
+
+/** A value, if it is worth its place in one line. */
 function show(key: string, value: unknown): string | null {
   switch (typeof value) {
     case "number":
-      return /^mode$|^umask$/.test(key) ? `${key}=0${value.toString(8)}` : `${key}=${value}`;
     case "bigint":
-      return `${key}=0x${value.toString(16)}`;
+      if (OCTAL.test(key)) return `${key}=0${value.toString(8)}`;
+      return HEX.test(key) ? `${key}=0x${value.toString(16)}` : `${key}=${value}`;
     case "boolean":
       return value ? key : null;
     case "string":
-      return /[nN]ame$|target/.test(key) ? JSON.stringify(value) : `${key}=${JSON.stringify(value)}`;
+      return NAME.test(key) ? JSON.stringify(value) : `${key}=${value}`;
     case "object":
-      return value instanceof Uint8Array ? `${key}=<${value.length} bytes>` : null;
+      if (value instanceof Uint8Array) return `${key}=<${value.length} bytes>`;
+      if (value instanceof Set) return `${key}=${[...value].join("|")}`;
+      if (Array.isArray(value)) return `${key}=<${value.length}>`;
+      return value !== null && /^(lock|retry)$/.test(key) ? fields(value).join(" ") : null;
     default:
       return null;
   }
 }
 
-function fields(value: object, skip: readonly string[]): string[] {
-  return Object.entries(value).filter(([key]) => !skip.includes(key)).map(([key, field]) => show(key, field)).filter(
-    (text) => text !== null,
-  );
+function fields(value: object, skip?: RegExp): string[] {
+  return Object.entries(value).filter(([key]) => !skip?.test(key)).map(([key, field]) => show(key, field))
+    .filter((text) => text !== null && text !== "") as string[];
+}
+
+/** Whom it is about, and what was asked. */
+function question({ nodeid, args }: TraceEvent): string[] {
+  if (Array.isArray(args)) return [`nodeid=${nodeid}`, `<${args.length} inodes>`];
+  if (typeof args !== "object" || args === null) return [`nodeid=${nodeid}`];
+  // A link's own is not the request's, which is that of the directory.
+  const { nodeid: own = nodeid } = args as { nodeid?: number };
+  return [`nodeid=${own}`, ...fields(args, /^(nodeid|parent)$/)];
 }
 
 /** What was answered, in the words of its type. */
 function answer(value: unknown): string {
   if (value === null || value === undefined) return "ok";
   if (value instanceof Uint8Array) return `<${value.length} bytes>`;
-  if (Array.isArray(value)) return `<${value.length} entries>`;
+  if (Array.isArray(value)) return `<${value.length} names>`;
   if (typeof value !== "object") return JSON.stringify(value);
   const { attr, entry, ...rest } = value as { attr?: object; entry?: { attr?: object } };
-  const parts = [
-    ...entry ? fields(entry, []) : [],
-    ...fields(rest, []),
-    ...fields(attr ?? entry?.attr ?? {}, ["atime", "mtime", "ctime", "atimeNsec", "mtimeNsec", "ctimeNsec"]),
-  ];
+  const parts = [...fields(entry ?? {}), ...fields(rest), ...fields(attr ?? entry?.attr ?? {}, TIME)];
   return parts.join(" ") || "ok";
 }
 
 /**
- * One line a request, like strace: `LOOKUP nodeid=1 "etc" -> nodeid=2 entryTimeout=1 mode=040755 12us`.
+ * One line a request, like strace: `LOOKUP nodeid=1 "etc" -> nodeid=2 entryTimeout=1 mode=040755 12us`. What is never
+ * answered has no arrow.
  *
  * @example
  * ```ts ignore
@@ -79,15 +94,8 @@ function answer(value: unknown): string {
  * ```
  */
 export function formatTrace(event: TraceEvent): string {
-  const { opcode, nodeid, args, value, errno, duration } = event;
-  const given = typeof args === "object" && args !== null ? fields(args, ["nodeid", "parent"]) : [];
-  const got = errno === 0 ? answer(value) : errnoName(errno);
-  return [
-    opcode.replace(/^FUSE_/, ""),
-    `nodeid=${nodeid}`,
-    ...given,
-    "->",
-    got,
-    `${Math.round(duration * 1000)}us`,
-  ].join(" ");
+  const { opcode, value, errno, duration } = event;
+  const silent = TABLE[opcode as OpcodeName]?.silent === true;
+  const got = errno !== 0 ? ["->", errnoName(errno)] : silent ? [] : ["->", answer(value)];
+  return [opcode.replace(/^FUSE_/, ""), ...question(event), ...got, `${Math.round(duration * 1000)}us`].join(" ");
 }

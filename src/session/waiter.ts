@@ -25,6 +25,12 @@ export class Waiter implements Disposable {
     this.#view.setInt16(POLLFD + 4, POLLIN, true);
   }
 
+  /** Waits on this thread, for so short a time that the event loop does not suffer; whether something has come. */
+  linger(microseconds: number): boolean {
+    this.#view.setInt16(4, POLLIN, true);
+    return this.#libc.ppoll(this.#fds, 1, microseconds) !== 0;
+  }
+
   /**
    * Waits on another thread, for a request or for being woken. Without `requests` only for the end of the connection
    * or for being woken.

@@ -282,7 +282,7 @@ export const CASES: Record<OpcodeName, Case | Fixed> = {
   FUSE_RELEASE: {
     parts: [c("fuse_release_in", { fh: FH, flags: 0o100001, release_flags: 2, lock_owner: OWNER })],
     method: "release",
-    args: [{ nodeid: NODEID, fh: FH, flags: 0o100001 }],
+    args: [{ nodeid: NODEID, fh: FH, flags: 0o100001, flockOwner: OWNER }],
     body: EMPTY,
     absent: EMPTY,
   },
@@ -398,8 +398,32 @@ export const CASES: Record<OpcodeName, Case | Fixed> = {
     absent: "ENOSYS",
   },
   FUSE_DESTROY: { parts: [], fixed: EMPTY },
-  FUSE_IOCTL: { parts: [c("fuse_ioctl_in")], fixed: "ENOSYS" },
-  FUSE_POLL: { parts: [c("fuse_poll_in")], fixed: "ENOSYS" },
+  FUSE_IOCTL: {
+    parts: [c("fuse_ioctl_in", { fh: FH, cmd: 0xc0045501, arg: OWNER, in_size: 3, out_size: 4 }), utf8("abc")],
+    method: "ioctl",
+    args: [{
+      nodeid: NODEID,
+      fh: FH,
+      cmd: 0xc0045501,
+      arg: OWNER,
+      data: utf8("abc"),
+      outSize: 4,
+      directory: false,
+      unrestricted: false,
+      compat: false,
+    }],
+    value: { result: -5, data: utf8("wxyz") },
+    body: join(c("fuse_ioctl_out", { result: -5 }), utf8("wxyz")),
+    absent: "ENOSYS",
+  },
+  FUSE_POLL: {
+    parts: [c("fuse_poll_in", { fh: FH, kh: OWNER, flags: 1, events: 5 })],
+    method: "poll",
+    args: [{ nodeid: NODEID, fh: FH, kh: OWNER, events: 5, notify: true }],
+    value: 4,
+    body: c("fuse_poll_out", { revents: 4 }),
+    absent: "ENOSYS",
+  },
   FUSE_NOTIFY_REPLY: { parts: [c("fuse_notify_retrieve_in", { size: 3 }), utf8("abc")], fixed: null },
   FUSE_BATCH_FORGET: {
     parts: [

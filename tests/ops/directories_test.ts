@@ -217,7 +217,7 @@ Deno.test("readdir: what a generator does at its end is done, and what it throws
   }
 });
 
-Deno.test('readdir: "." and ".." are added, with the directory\'s nodeid, unless the author begins with "."', () => {
+Deno.test('readdir: "." and ".." are added, with the directory\'s nodeid, unless the author begins with "."', async () => {
   const dot = (name: string, ino: number): DirEntry => ({ name, ino, mode: 0o040755 });
   const cases: readonly [DirEntry[], string[], (number | bigint)[]][] = [
     [[], DOTS, [5, 0xffffffff]],
@@ -228,18 +228,18 @@ Deno.test('readdir: "." and ".." are added, with the directory\'s nodeid, unless
     [[named("a"), dot(".", 50), dot("..", 51), named("b")], [...DOTS, "a", "b"], [5, 0xffffffff, 7, 7]],
     [[dot("..", 51), dot(".", 50), named("a")], [...DOTS, "a"], [5, 0xffffffff, 7]],
   ];
-  for (const own of [false, true]) {
+  for (const [own, kind] of [[false, now], [true, now], [false, later], [true, later]] as const) {
     for (const plus of [false, true]) {
       for (const size of [plus ? 160 : 32, 4096]) {
         for (const [entries, expected, inos] of cases) {
           const given = entries.map((e, i) => own ? { ...e, offset: 3 * i + 1 } : e);
-          const wire = connect({ readdir: ({ offset }) => given.slice(own && offset ? (offset + 2) / 3 : 0) });
+          const wire = connect({ readdir: ({ offset }) => kind(given.slice(own && offset ? (offset + 2) / 3 : 0)) });
           const { body } = wire.send("FUSE_OPENDIR", { nodeid: 5, parts: [c("fuse_open_in")] });
           const fh = Number(field("fuse_open_out", "fh", body));
           const all: Dirent[] = [];
           for (let offset = 0;;) {
             const parts = [c("fuse_read_in", { fh, offset, size })];
-            const answer = wire.send(plus ? "FUSE_READDIRPLUS" : "FUSE_READDIR", { nodeid: 5, parts });
+            const answer = await wire.ask(plus ? "FUSE_READDIRPLUS" : "FUSE_READDIR", { nodeid: 5, parts });
             assertStrictEquals(answer.error, "");
             if (answer.body.length === 0) break;
             all.push(...dirents(answer.body, plus));
@@ -458,6 +458,42 @@ Deno.test("directories: the author's own number is given to each method, and the
   assertStrictEquals(opendir(wire, 5), 2);
   assertStrictEquals(opendir(wire, 6), 4);
   assertStrictEquals(wire.dispatcher.openDirectories, 4);
+});
+
+Deno.test("directories: without opendir there are no handles, and each piece is a pass of its own", async () => {
+  const log: unknown[] = [];
+  let open = 0;
+  const wire = connect({
+    async *readdir({ fh }) {
+      assertStrictEquals(fh, 0);
+      open++;
+      try {
+        yield* NAMES.map(named);
+      } finally {
+        open--;
+      }
+    },
+    fsyncdir: (args) => void log.push(args),
+    ioctl: ({ fh, directory }) => (log.push([fh, directory]), {}),
+  }, { noOpendir: true });
+  assertStrictEquals(wire.send("FUSE_OPENDIR", { parts: [c("fuse_open_in")] }).error, "ENOSYS");
+  for (const size of [280, 4096]) {
+    assertEquals(names(await readAll(wire, 0, size)), [...DOTS, ...NAMES]);
+    assertEquals(names(await readAll(wire, 0, size, { from: 5 })), NAMES.slice(3));
+  }
+  await settled();
+  assertStrictEquals(open, 0);
+  assertStrictEquals(wire.send("FUSE_FSYNCDIR", { nodeid: 3, parts: [c("fuse_fsync_in")] }).error, "");
+  assertStrictEquals(wire.send("FUSE_IOCTL", { parts: [c("fuse_ioctl_in", { flags: 16 })] }).error, "");
+  assertEquals(log, [{ nodeid: 3, fh: 0, datasync: false }, [0, true]]);
+  assertStrictEquals((await piece(wire, 1, 0, 4096)).error, "EBADF");
+  assertEquals(wire.reports, []);
+});
+
+Deno.test("directories: opendir is served where the kernel does not know how to do without", async () => {
+  const wire = connect({ readdir: () => NAMES.map(named) }, { noOpendir: true }, { flags: 0 });
+  assertEquals(names(await readAll(wire, opendir(wire), 4096)), [...DOTS, ...NAMES]);
+  assertStrictEquals((await piece(wire, 0, 0, 4096)).error, "EBADF");
 });
 
 Deno.test("directories: an unknown handle is EBADF, and no method is called", () => {

@@ -96,6 +96,12 @@ Deno.test("attributes: what is left out has its default", () => {
   }
 });
 
+Deno.test("entries: a nodeid of 1 is the root, found again", () => {
+  const wire = connect({ lookup: () => ({ nodeid: 1, attr: { mode: 0o040755 } }) });
+  const { body } = wire.send("FUSE_LOOKUP", { parts: [".."] });
+  assertStrictEquals(field("fuse_entry_out", "nodeid", body), 1);
+});
+
 Deno.test("open: each property is its FOPEN bit", () => {
   const bits: readonly [OpenReply, number][] = [
     [{}, 0],
@@ -134,6 +140,13 @@ Deno.test("open: with passthrough only the bits that the kernel takes beside it 
   wire.init();
   const { body } = wire.send("FUSE_OPEN", { parts: [c("fuse_open_in")] });
   assertEquals(body, c("fuse_open_out", { fh: 3, open_flags: 1 | 32 | 64 | 128, backing_id: 2 ** 31 - 1 }));
+});
+
+Deno.test("open: ENOSYS where no handles are wanted, and the kernel knows how to do without", () => {
+  const open = (flags: number) =>
+    connect({}, { noOpen: true }, { flags }).send("FUSE_OPEN", { parts: [c("fuse_open_in")] }).error;
+  assertStrictEquals(open(1 << 17), "ENOSYS");
+  assertStrictEquals(open(0), "");
 });
 
 Deno.test("opendir: each property is its FOPEN bit", () => {

@@ -135,8 +135,12 @@ Deno.test("before 7.12 mknod and create carry no umask", () => {
   const old = connect(fs, {}, { minor: 11 });
   assertStrictEquals(old.send("FUSE_MKNOD", { parts: [words(0o010644, 0), "a"] }).errno, 0);
   assertStrictEquals(old.send("FUSE_CREATE", { parts: [words(0o102, 0o100644), "b"] }).errno, 0);
-  assertEquals(calls, [
-    { parent: 1, name: "a", mode: 0o010644, umask: 0, rdev: 0 },
-    { parent: 1, name: "b", flags: 0o102, mode: 0o100644, umask: 0 },
-  ]);
+  const since = connect(fs, {}, { minor: 12 });
+  assertStrictEquals(since.send("FUSE_MKNOD", { parts: [words(0o010644, 0, 0o22, 0), "a"] }).errno, 0);
+  assertStrictEquals(since.send("FUSE_CREATE", { parts: [words(0o102, 0o100644, 0o22, 0), "b"] }).errno, 0);
+  const expected = (umask: number) => [
+    { parent: 1, name: "a", mode: 0o010644, umask, rdev: 0 },
+    { parent: 1, name: "b", flags: 0o102, mode: 0o100644, umask },
+  ];
+  assertEquals(calls, [...expected(0), ...expected(0o22)]);
 });

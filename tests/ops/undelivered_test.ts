@@ -98,6 +98,18 @@ for (const [opcode, what, make, expected] of LOST) {
     assertEquals(fails.log, []);
   });
 
+  Deno.test(`${opcode}: an answer to ${what} that comes after the session's end is taken back`, async () => {
+    const { wire, log } = recording(make((value) => settled().then(() => value)));
+    const answer = wire.later(opcode, body);
+    wire.dispatcher.abandon();
+    assertStrictEquals((await answer).error, "ENOTCONN");
+    await settled();
+    assertEquals(log, expected);
+    assertEquals(wire.reports, []);
+    assertStrictEquals(wire.replies.length, 1);
+    assertStrictEquals(wire.dispatcher.openDirectories, 0);
+  });
+
   Deno.test(`${opcode}: a lost answer to ${what}, where nothing can be taken back`, async () => {
     const { wire } = recording({ ...make((v) => v), forget: undefined, release: undefined, releasedir: undefined });
     wire.lose(opcode, body);
@@ -106,6 +118,16 @@ for (const [opcode, what, make, expected] of LOST) {
     assertStrictEquals(wire.replies.length, 1);
   });
 }
+
+Deno.test("what comes after the session's end and cannot be packed is answered no more", async () => {
+  const { wire, log } = recording({ lookup: () => settled().then(() => undefined as never) });
+  const answer = wire.later("FUSE_LOOKUP", { parts: ["a"] });
+  wire.dispatcher.abandon();
+  assertStrictEquals((await answer).error, "ENOTCONN");
+  await settled();
+  assertStrictEquals(wire.replies.length, 1);
+  assertEquals(log, []);
+});
 
 Deno.test("what fails while it is taken back is told, answered no more, and keeps nothing else", async () => {
   const bug = new Error("x");

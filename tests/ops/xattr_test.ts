@@ -1,5 +1,6 @@
 /** Extended attributes: the caller's buffer, as getxattr(2) and listxattr(2) have it. */
 import { assertEquals, assertStrictEquals } from "@std/assert";
+import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { c, connect, join, utf8 } from "../support/wire.ts";
 
 /** Asked for so many bytes, of so many: an errno, the size alone, or the value. */
@@ -62,6 +63,17 @@ for (const when of ["now", "later"]) {
     }
   });
 }
+
+Deno.test("setxattr: 16 bytes of arguments where these were agreed on", () => {
+  const seen: unknown[] = [];
+  const fs: Filesystem = { setxattr: ({ name, value, flags }) => void seen.push([name, [...value], flags]) };
+  const struct = c("fuse_setxattr_in", { size: 2, flags: 1, setxattr_flags: 1 });
+  for (const [flags, size] of [[1 << 29, 16], [0, 8]]) {
+    const parts = [struct.subarray(0, size), "user.x", utf8("ab")];
+    assertStrictEquals(connect(fs, { posixAcl: true }, { flags }).send("FUSE_SETXATTR", { parts }).error, "");
+  }
+  assertEquals(seen, [["user.x", [0x61, 0x62], 1], ["user.x", [0x61, 0x62], 1]]);
+});
 
 Deno.test("setxattr: an empty value, and names that are not UTF-8", () => {
   const seen: unknown[] = [];

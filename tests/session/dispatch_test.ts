@@ -1,6 +1,7 @@
 /** What a dispatcher owes: one reply to each request, the buffer back once, and errors to their listener. */
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import type { RequestBuffer } from "../../src/abi/message.ts";
+import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { type Body, c, connect, field, settled, utf8 } from "../support/wire.ts";
@@ -8,16 +9,24 @@ import { type Body, c, connect, field, settled, utf8 } from "../support/wire.ts"
 const FILE = { attr: { mode: 0o100644 } };
 
 /** Requests whose data lies in their buffer. */
-const BORROWING: readonly [opcode: "FUSE_WRITE" | "FUSE_SETXATTR", body: (data: Uint8Array) => Body][] = [
+const BORROWING: readonly [opcode: OpcodeName, body: (data: Uint8Array) => Body][] = [
   ["FUSE_WRITE", (data) => ({ parts: [c("fuse_write_in", { size: data.length }), data] })],
   [
     "FUSE_SETXATTR",
     (data) => ({ parts: [c("fuse_setxattr_in", { size: data.length }).subarray(0, 8), "user.x", data] }),
   ],
+  ["FUSE_IOCTL", (data) => ({ parts: [c("fuse_ioctl_in", { in_size: data.length }), data] })],
 ];
 
 function writing(method: (data: Uint8Array) => unknown): Filesystem {
-  return { write: ({ data }) => method(data) as number, setxattr: ({ value }) => method(value) as void };
+  return {
+    write: ({ data }) => method(data) as number,
+    setxattr: ({ value }) => method(value) as void,
+    ioctl({ data }) {
+      const result = method(data);
+      return result instanceof Promise ? result.then(() => ({})) : { result: result as number };
+    },
+  };
 }
 
 for (const [opcode, body] of BORROWING) {

@@ -54,6 +54,7 @@ Deno.test("handshake: every minor version since 7.9 is answered as long as it ex
     assertStrictEquals(wire.refused, null);
     // 36 brought the second word of flags.
     if (minor < 36) assertStrictEquals(bits(answer) >> 32n, 0n);
+    assertStrictEquals(bits(answer) & 1n, 1n, "FUSE_ASYNC_READ");
     assertStrictEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).error, "ENOSYS");
   }
 });
@@ -86,8 +87,22 @@ Deno.test("handshake: a newer major version is told ours, and begins again with 
 });
 
 Deno.test("handshake: only bits that are offered are answered", () => {
-  const all = { writebackCache: true, atomicOTrunc: true, cacheSymlinks: true, handleKillpriv: true };
-  for (const options of [{}, all, { passthrough: true }]) {
+  const all: SessionOptions = {
+    writebackCache: true,
+    atomicOTrunc: true,
+    cacheSymlinks: true,
+    handleKillpriv: true,
+    dontMask: true,
+    noOpendir: true,
+    posixAcl: true,
+    exportSupport: true,
+    submounts: true,
+    securityContext: true,
+    createSuppGroup: true,
+    allowIdmap: true,
+    requestTimeout: 60,
+  };
+  for (const options of [{}, all, { noOpen: true, explicitInvalData: true, noExportSupport: true }]) {
     const wanted = bits(new Wire(FULL, options).init());
     assert(wanted !== 0n);
     for (let bit = 0n; bit < 64n; bit++) {
@@ -124,9 +139,34 @@ const WANTED: readonly [SessionOptions, Filesystem, InitFlag[]][] = [
   [{ writebackCache: true }, {}, ["FUSE_WRITEBACK_CACHE", "FUSE_AUTO_INVAL_DATA"]],
   [{ passthrough: false, autoInvalData: false, atomicOTrunc: true }, {}, ["FUSE_ATOMIC_O_TRUNC"]],
   [{ passthrough: false, autoInvalData: false, cacheSymlinks: true }, {}, ["FUSE_CACHE_SYMLINKS"]],
-  [{ passthrough: false, autoInvalData: false, handleKillpriv: true }, {}, ["FUSE_HANDLE_KILLPRIV_V2"]],
+  [{ explicitInvalData: true, passthrough: false }, {}, ["FUSE_EXPLICIT_INVAL_DATA"]],
 ];
 const QUIET: SessionOptions = { passthrough: false, autoInvalData: false };
+/** Options that ask for one flag, or two. */
+const ASKING: readonly [SessionOptions, ...InitFlag[]][] = [
+  [{ handleKillpriv: true }, "FUSE_HANDLE_KILLPRIV_V2"],
+  [{ handleKillpriv: "v1" }, "FUSE_HANDLE_KILLPRIV"],
+  [{ dontMask: true }, "FUSE_DONT_MASK"],
+  [{ noOpen: true }, "FUSE_NO_OPEN_SUPPORT"],
+  [{ noOpendir: true }, "FUSE_NO_OPENDIR_SUPPORT"],
+  [{ posixAcl: true }, "FUSE_POSIX_ACL", "FUSE_SETXATTR_EXT"],
+  [{ posixLocks: true }, "FUSE_POSIX_LOCKS"],
+  [{ flockLocks: true }, "FUSE_FLOCK_LOCKS"],
+  [{ exportSupport: true }, "FUSE_EXPORT_SUPPORT"],
+  [{ noExportSupport: true }, "FUSE_NO_EXPORT_SUPPORT"],
+  [{ submounts: true }, "FUSE_SUBMOUNTS"],
+  [{ securityContext: true }, "FUSE_SECURITY_CTX"],
+  [{ createSuppGroup: true }, "FUSE_CREATE_SUPP_GROUP"],
+  [{ allowIdmap: true }, "FUSE_ALLOW_IDMAP"],
+  [{ requestTimeout: 1 }, "FUSE_REQUEST_TIMEOUT"],
+];
+/** Options that keep one of those from being asked for that always are. */
+const SPARING: readonly [SessionOptions, InitFlag][] = [
+  [{ asyncRead: false }, "FUSE_ASYNC_READ"],
+  [{ asyncDio: false }, "FUSE_ASYNC_DIO"],
+  [{ parallelDirops: false }, "FUSE_PARALLEL_DIROPS"],
+  [{ directIoAllowMmap: false }, "FUSE_DIRECT_IO_ALLOW_MMAP"],
+];
 const LISTING = { lookup: nothing, readdir: nothing };
 const BY_METHODS: readonly [SessionOptions, Filesystem, InitFlag[]][] = [
   [QUIET, LISTING, ["FUSE_DO_READDIRPLUS", "FUSE_READDIRPLUS_AUTO"]],
@@ -140,13 +180,25 @@ const BY_METHODS: readonly [SessionOptions, Filesystem, InitFlag[]][] = [
   // A program that waits for a lock would be told ENOSYS.
   [QUIET, { getlk: nothing, setlk: nothing }, []],
   [QUIET, { getlk: nothing }, []],
+  [{ ...QUIET, posixLocks: false }, { getlk: nothing, setlk: nothing, setlkw: nothing }, ["FUSE_FLOCK_LOCKS"]],
+  [{ ...QUIET, flockLocks: false }, { getlk: nothing, setlk: nothing, setlkw: nothing }, ["FUSE_POSIX_LOCKS"]],
+  [QUIET, { ioctl: nothing }, ["FUSE_HAS_IOCTL_DIR"]],
 ];
 
 Deno.test("handshake: what is asked for depends on the options and on the methods that are there", () => {
-  for (const [options, fs, more] of [...WANTED, ...BY_METHODS]) {
+  const agreed = (fs: Filesystem, options: SessionOptions) => {
     const wire = new Wire(fs, options);
     wire.init();
-    assertEquals([...wire.negotiated!.flags].sort(), [...ALWAYS, ...more].sort(), Deno.inspect([options, fs]));
+    return [...wire.negotiated!.flags].sort();
+  };
+  for (const [options, fs, more] of [...WANTED, ...BY_METHODS]) {
+    assertEquals(agreed(fs, options), [...ALWAYS, ...more].sort(), Deno.inspect([options, fs]));
+  }
+  for (const [options, ...more] of ASKING) {
+    assertEquals(agreed({}, { ...QUIET, ...options }), [...ALWAYS, ...more].sort(), Deno.inspect(options));
+  }
+  for (const [options, less] of SPARING) {
+    assertEquals(agreed({}, { ...QUIET, ...options }), ALWAYS.filter((flag) => flag !== less).sort());
   }
 });
 
@@ -195,6 +247,12 @@ Deno.test("handshake: read-ahead is the lower of what both sides want", () => {
     const wire = new Wire({}, { maxReadahead: wanted });
     assertStrictEquals(out("max_readahead", wire.init({ maxReadahead: offered })), agreed);
     assertStrictEquals(wire.negotiated!.maxReadahead, agreed);
+  }
+});
+
+Deno.test("handshake: the request timeout is only given where it is agreed on", () => {
+  for (const [requestTimeout, flags2, given] of [[60, 0xffffffff, 60], [65535, 0xffffffff, 65535], [60, 0, 0]]) {
+    assertStrictEquals(out("request_timeout", new Wire({}, { requestTimeout }).init({ flags2 })), given);
   }
 });
 

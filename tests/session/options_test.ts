@@ -1,6 +1,7 @@
 /** Options: their defaults and their bounds. */
 import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
-import { resolveOptions, type SessionOptions } from "../../src/session/options.ts";
+import type { Filesystem } from "../../src/fs/filesystem.ts";
+import { checkMethods, resolveOptions, type SessionOptions } from "../../src/session/options.ts";
 
 Deno.test("options: the defaults are those of the doc comments", () => {
   const { onError, ...rest } = resolveOptions({}) as ReturnType<typeof resolveOptions> & Record<string, unknown>;
@@ -29,6 +30,7 @@ const RANGES: readonly [name: keyof SessionOptions, least: number, most: number]
   ["maxReadahead", 0, 2 ** 32 - 1],
   ["maxBackground", 1, 65535],
   ["timeGran", 1, 1_000_000_000],
+  ["requestTimeout", 0, 65535],
   ["maxStackDepth", 1, 2],
   ["maxInFlight", 0, Number.MAX_SAFE_INTEGER],
 ];
@@ -55,6 +57,59 @@ Deno.test("options: readdirplus is one of three", () => {
   }
   for (const value of ["sometimes", "", true]) {
     assertThrows(() => resolveOptions({ readdirplus: value as "auto" }), RangeError, "option readdirplus is");
+  }
+});
+
+Deno.test("options: handleKillpriv is one of three", () => {
+  for (const value of [false, true, "v1"] as const) {
+    assertStrictEquals(resolveOptions({ handleKillpriv: value }).handleKillpriv, value);
+  }
+  assertThrows(() => resolveOptions({ handleKillpriv: "v2" as "v1" }), RangeError, "option handleKillpriv is");
+});
+
+Deno.test("options: those that exclude each other are refused together, and taken one by one", () => {
+  const pairs: readonly (readonly [keyof SessionOptions, keyof SessionOptions])[] = [
+    ["writebackCache", "passthrough"],
+    ["autoInvalData", "explicitInvalData"],
+    ["exportSupport", "noExportSupport"],
+    ["noOpen", "passthrough"],
+    ["noOpen", "atomicOTrunc"],
+  ];
+  for (const [one, other] of pairs) {
+    const { message } = assertThrows(() => resolveOptions({ [one]: true, [other]: true }), TypeError);
+    assertMatch(message, new RegExp(`^options ${one} and ${other} exclude each other: .*\\. Remedy: `));
+    for (const [on, off] of [[one, other], [other, one]]) {
+      const resolved = resolveOptions({ [on]: true }) as Record<string, unknown>;
+      assertEquals([resolved[on], resolved[off]], [true, false]);
+    }
+  }
+});
+
+Deno.test("options: methods that an option needs, or excludes", () => {
+  const method = () => null as never;
+  const locks = { getlk: method, setlk: method, setlkw: method };
+  const cases: readonly [SessionOptions, Filesystem, RegExp | null][] = [
+    [{}, {}, null],
+    [{ posixLocks: true }, locks, null],
+    [
+      { posixLocks: true },
+      { ...locks, setlkw: undefined },
+      /^option posixLocks needs .*getlk and setlk and setlkw; setlkw/,
+    ],
+    [{ posixLocks: false }, {}, null],
+    [{ flockLocks: true }, { setlk: method, setlkw: method }, null],
+    [{ flockLocks: true }, { setlk: method }, /^option flockLocks needs/],
+    [{ exportSupport: true }, { lookup: method }, null],
+    [{ exportSupport: true }, {}, /^option exportSupport needs/],
+    [{ noOpen: true }, {}, null],
+    [{ noOpen: true }, { open: method }, /^option noOpen excludes the method open/],
+    [{ noOpendir: true }, {}, null],
+    [{ noOpendir: true }, { opendir: method }, /^option noOpendir excludes the method opendir/],
+  ];
+  for (const [options, fs, message] of cases) {
+    const check = () => checkMethods(fs, resolveOptions(options));
+    if (message === null) check();
+    else assertMatch(assertThrows(check, TypeError).message, message);
   }
 });
 

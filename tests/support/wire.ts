@@ -9,6 +9,7 @@ import { OPCODE, type OpcodeName } from "../../src/abi/opcode.ts";
 import { errnoName, type FuseError } from "../../src/errno.ts";
 import type { Filesystem, Negotiated } from "../../src/fs/filesystem.ts";
 import type { OpenArbiter } from "../../src/ops/op.ts";
+import type { CharacterDeviceOptions } from "../../src/session/cuse.ts";
 import { Dispatcher } from "../../src/session/dispatch.ts";
 import { Notifier } from "../../src/session/notifier.ts";
 import { resolveOptions, type SessionOptions } from "../../src/session/options.ts";
@@ -178,7 +179,12 @@ export class Wire {
   #lose = 0;
   readonly #waiting = new Map<bigint, (answer: Answer) => void>();
 
-  constructor(fs: Filesystem, options: SessionOptions = {}, arbiter?: OpenArbiter) {
+  constructor(
+    fs: Filesystem,
+    options: SessionOptions = {},
+    arbiter?: OpenArbiter,
+    character?: CharacterDeviceOptions,
+  ) {
     const onError = options.onError ?? ((error, where) => void this.reports.push({ error, ...where }));
     this.dispatcher = new Dispatcher(fs, resolveOptions({ ...options, onError }), {
       send: ({ bytes, length, payload }) => {
@@ -204,6 +210,7 @@ export class Wire {
       },
       refused: (error) => void (this.refused = error),
       arbiter,
+      character,
       retrieved: (unique, data) => this.notifier.retrieved(unique, data),
     });
   }

@@ -1,0 +1,326 @@
+/** The registry of backing ids, against a kernel that knows nothing but its own rules. */
+import { assert, assertEquals, assertMatch, assertStrictEquals } from "@std/assert";
+import type { Device } from "../../src/device.ts";
+import { ERRNO, type ErrnoName } from "../../src/errno.ts";
+import type { OpenReply } from "../../src/fs/types.ts";
+import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
+import { Random } from "../support/random.ts";
+import { c, field, Wire } from "../support/wire.ts";
+
+const BACKING_OPEN = 0x4010e501, BACKING_CLOSE = 0x4004e502;
+const DIRECT_IO = 1, PASSTHROUGH = 128;
+
+type Mode = "passthrough" | "cached" | "direct";
+
+/** The kernel's part: `/dev/fuse`'s ioctls, and which opens it takes. */
+class Kernel {
+  /** Descriptor by id. */
+  readonly ids = new Map<number, number>();
+  /** Ids in the order in which they were closed. */
+  readonly closed: number[] = [];
+  /** Descriptors that were asked for. */
+  readonly asked: number[] = [];
+  /** What BACKING_OPEN answers instead of an id. */
+  refusal: ErrnoName | null = null;
+  readonly #open = new Map<number, { mode: Mode; id: number }[]>();
+  #last = 0;
+
+  ioctl(request: number, argument: Uint8Array): number {
+    const view = new DataView(argument.buffer, argument.byteOffset, argument.length);
+    if (request === BACKING_OPEN) {
+      assertStrictEquals(argument.length, 16);
+      assert(argument.subarray(4).every((byte) => byte === 0), "flags and padding are 0");
+      const fd = view.getInt32(0, true);
+      this.asked.push(fd);
+      if (this.refusal !== null) return -ERRNO[this.refusal];
+      this.ids.set(++this.#last, fd);
+      return this.#last;
+    }
+    assertStrictEquals(request, BACKING_CLOSE);
+    assertStrictEquals(argument.length, 4);
+    const id = view.getUint32(0, true);
+    assert(this.ids.delete(id), `id ${id} is not open`);
+    for (const [nodeid, opens] of this.#open) {
+      assert(!opens.some((o) => o.id === id), `id ${id} was closed while nodeid ${nodeid} is open with it`);
+    }
+    this.closed.push(id);
+    return 0;
+  }
+
+  /** Takes an open reply, or fails as the kernel would with EIO. Source: the table in the kernel's `iomode.c`. */
+  open(nodeid: number, reply: OpenReply, decision: { openFlags: number; backingId: number }): Mode {
+    const opens = this.#open.get(nodeid) ?? [];
+    const { openFlags, backingId: id } = decision;
+    const mode: Mode = openFlags & PASSTHROUGH ? "passthrough" : reply.directIo ? "direct" : "cached";
+    assertStrictEquals(openFlags & ~(PASSTHROUGH | DIRECT_IO), 0);
+    if (mode === "passthrough") {
+      assert(this.ids.has(id), `id ${id} is not open`);
+      assert(!opens.some((o) => o.mode === "cached"), "passthrough beside cached");
+      assert(opens.every((o) => o.mode === "direct" || o.id === id), "two ids of one inode");
+    } else {
+      assertStrictEquals(id, 0);
+      assert(!opens.some((o) => o.mode === "passthrough"), `${mode} beside passthrough`);
+    }
+    this.#open.set(nodeid, [...opens, { mode, id }]);
+    return mode;
+  }
+
+  /** One handle is gone. */
+  release(nodeid: number, which = 0): void {
+    this.#open.get(nodeid)!.splice(which, 1);
+  }
+
+  /** How many handles of an inode are open. */
+  handles(nodeid: number): number {
+    return this.#open.get(nodeid)?.length ?? 0;
+  }
+}
+
+function enabled(): { kernel: Kernel; registry: PassthroughRegistry } {
+  const kernel = new Kernel();
+  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  registry.enable(null);
+  return { kernel, registry };
+}
+
+const backed = (fd: number): OpenReply => ({ backing: fd });
+const CACHED: OpenReply = {};
+const DIRECT: OpenReply = { directIo: true };
+
+/** Opens of one inode, one after the other, and what each is answered; "release" lets the oldest go. */
+const RULES: readonly [what: string, steps: readonly (readonly [OpenReply | "release", string?])[]][] = [
+  ["all opens share one id", [[backed(5), "passthrough 1"], [backed(5), "passthrough 1"]]],
+  ["also where the descriptors differ", [[backed(5), "passthrough 1"], [backed(6), "passthrough 1"]]],
+  ["an open that did not ask is served beside by us", [
+    [backed(5), "passthrough 1"],
+    [CACHED, "passthrough 1 direct"],
+    [DIRECT, "passthrough 1 direct"],
+    [backed(5), "passthrough 1"],
+  ]],
+  ["cached first: the file system goes on serving", [[CACHED, "plain"], [backed(5), "plain"]]],
+  ["and then passthrough begins once all of these are gone", [
+    [CACHED, "plain"],
+    [backed(5), "plain"],
+    ["release"],
+    [backed(5), "plain"],
+    ["release"],
+    ["release"],
+    [backed(5), "passthrough 1"],
+  ]],
+  ["direct first is no hindrance", [[DIRECT, "plain"], [backed(5), "passthrough 1"], [DIRECT, "passthrough 1 direct"]]],
+  ["direct, then cached is", [[DIRECT, "plain"], [CACHED, "plain"], [backed(5), "plain"]]],
+  ["the id outlives the open that brought it", [
+    [backed(5), "passthrough 1"],
+    [CACHED, "passthrough 1 direct"],
+    ["release"],
+    [backed(6), "passthrough 1"],
+    ["release"],
+    [CACHED, "passthrough 1 direct"],
+  ]],
+  ["the next id comes after the last release", [
+    [backed(5), "passthrough 1"],
+    ["release"],
+    [backed(5), "passthrough 2"],
+    ["release"],
+    [CACHED, "plain"],
+  ]],
+  ["descriptor 0 is a descriptor", [[backed(0), "passthrough 1"]]],
+];
+
+for (const [what, steps] of RULES) {
+  Deno.test(`registry: ${what}`, () => {
+    const { kernel, registry } = enabled();
+    for (const [step, expected] of steps) {
+      if (step === "release") {
+        kernel.release(2);
+        registry.released(2);
+        continue;
+      }
+      const decision = registry.opened(2, step);
+      kernel.open(2, step, decision);
+      const { openFlags, backingId } = decision;
+      const words = openFlags & PASSTHROUGH ? ["passthrough", backingId] : ["plain"];
+      if (openFlags & DIRECT_IO) words.push("direct");
+      assertStrictEquals(words.join(" "), expected);
+      assertStrictEquals(registry.stats().open, kernel.ids.size);
+    }
+    while (kernel.handles(2) > 0) {
+      kernel.release(2);
+      registry.released(2);
+    }
+    assertStrictEquals(kernel.ids.size, 0);
+    const { registered, closed, open } = registry.stats();
+    assertEquals([registered, closed, open], [kernel.closed.length, kernel.closed.length, 0]);
+  });
+}
+
+Deno.test("registry: inodes have ids of their own, also for one descriptor", () => {
+  const { kernel, registry } = enabled();
+  assertEquals([2, 3, 4].map((nodeid) => registry.opened(nodeid, backed(9)).backingId), [1, 2, 3]);
+  assertEquals([...kernel.ids], [[1, 9], [2, 9], [3, 9]]);
+  registry.released(3);
+  assertEquals(kernel.closed, [2]);
+  assertEquals(registry.stats(), { registered: 3, closed: 1, open: 2, fallbacks: {} });
+});
+
+Deno.test("registry: a fallback is counted by its reason, and the file is served by us", () => {
+  const { kernel, registry } = enabled();
+  const refuse = (nodeid: number, errno: ErrnoName) => {
+    kernel.refusal = errno;
+    const decision = registry.opened(nodeid, backed(5));
+    assertEquals(decision, { openFlags: 0, backingId: 0 });
+    kernel.open(nodeid, {}, decision);
+  };
+  refuse(2, "ELOOP");
+  refuse(3, "ELOOP");
+  refuse(4, "EISDIR");
+  // The page cache is in use now: the kernel is not even asked.
+  refuse(2, "ELOOP");
+  assertEquals(kernel.asked.length, 3);
+  assertEquals(registry.stats(), {
+    registered: 0,
+    closed: 0,
+    open: 0,
+    fallbacks: {
+      "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 2,
+      "FUSE_DEV_IOC_BACKING_OPEN says EISDIR": 1,
+      "the inode is open through the page cache": 1,
+    },
+  });
+  assertStrictEquals(registry.unavailable, null);
+  // A later inode is asked for again.
+  kernel.refusal = null;
+  assertStrictEquals(registry.opened(5, backed(5)).backingId, 1);
+  // And the one that was refused as well, once it is closed.
+  for (const _ of [1, 2]) {
+    kernel.release(2);
+    registry.released(2);
+  }
+  assertStrictEquals(registry.opened(2, backed(5)).backingId, 2);
+});
+
+Deno.test("registry: a refused open with directIo leaves the way open for the next", () => {
+  const { kernel, registry } = enabled();
+  kernel.refusal = "EMFILE";
+  assertStrictEquals(registry.opened(2, { backing: 5, directIo: true }).backingId, 0);
+  kernel.refusal = null;
+  assertStrictEquals(registry.opened(2, backed(5)).backingId, 1);
+});
+
+Deno.test("registry: EPERM is about us, not about a file: it is remembered and explained", () => {
+  const { kernel, registry } = enabled();
+  kernel.open(9, backed(7), registry.opened(9, backed(7)));
+  kernel.refusal = "EPERM";
+  for (const nodeid of [2, 3, 4]) {
+    kernel.open(nodeid, backed(5), registry.opened(nodeid, backed(5)));
+  }
+  assertEquals(kernel.asked, [7, 5]);
+  assertMatch(registry.unavailable!, /EPERM.*CAP_SYS_ADMIN in the initial user namespace/);
+  const counts = Object.entries(registry.stats().fallbacks);
+  assertStrictEquals(counts.reduce((sum, [, count]) => sum + count, 0), 3);
+  assert(counts.every(([reason]) => reason.includes("EPERM")));
+  // What was registered before goes on, and is closed.
+  assertStrictEquals(registry.opened(9, backed(7)).backingId, 1);
+  registry.released(9);
+  kernel.release(9);
+  registry.released(9);
+  assertEquals(kernel.closed, [1]);
+  for (const nodeid of [2, 3, 4]) registry.released(nodeid);
+  assertEquals(kernel.closed, [1]);
+});
+
+Deno.test("registry: before the handshake and without passthrough the kernel is never asked", () => {
+  const kernel = new Kernel();
+  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  assertMatch(registry.unavailable!, /handshake/);
+  registry.enable("it is off");
+  for (const reply of [backed(5), CACHED, DIRECT, backed(6)]) {
+    assertEquals(registry.opened(2, reply), { openFlags: 0, backingId: 0 });
+    registry.released(2);
+  }
+  registry.released(3);
+  assertStrictEquals(registry.unavailable, "it is off");
+  assertEquals(registry.stats(), { registered: 0, closed: 0, open: 0, fallbacks: { "it is off": 2 } });
+  assertEquals(kernel.asked, []);
+});
+
+Deno.test("registry: the end of the session closes every id, once", () => {
+  const { kernel, registry } = enabled();
+  for (const nodeid of [2, 2, 3, 4]) registry.opened(nodeid, backed(nodeid));
+  registry.opened(5, CACHED);
+  registry[Symbol.dispose]();
+  assertEquals(kernel.closed, [1, 2, 3]);
+  assertStrictEquals(registry.stats().open, 0);
+  for (const nodeid of [2, 2, 3, 4, 5]) registry.released(nodeid);
+  registry[Symbol.dispose]();
+  assertEquals(kernel.closed, [1, 2, 3]);
+  assertEquals(registry.opened(6, backed(5)), { openFlags: 0, backingId: 0 });
+  assertStrictEquals(registry.unavailable, "the session has ended");
+  assertEquals(kernel.asked, [2, 3, 4]);
+});
+
+Deno.test("registry: any opens and releases of some inodes are answered as the kernel takes them", () => {
+  const random = new Random(7);
+  const modes = new Set<Mode>();
+  for (let round = 0; round < 200; round++) {
+    const { kernel, registry } = enabled();
+    for (let step = 0; step < 100; step++) {
+      const nodeid = 2 + random.below(4);
+      if (random.below(3) > 0) {
+        const reply = [backed(random.below(9)), CACHED, DIRECT, { ...DIRECT, backing: 3 }][random.below(4)];
+        kernel.refusal = random.below(5) === 0 ? "ELOOP" : null;
+        modes.add(kernel.open(nodeid, reply, registry.opened(nodeid, reply)));
+      } else if (kernel.handles(nodeid) > 0) {
+        kernel.release(nodeid, random.below(kernel.handles(nodeid)));
+        registry.released(nodeid);
+      }
+    }
+    for (const nodeid of [2, 3, 4, 5]) {
+      while (kernel.handles(nodeid) > 0) {
+        kernel.release(nodeid);
+        registry.released(nodeid);
+      }
+    }
+    assertStrictEquals(kernel.ids.size, 0);
+    assertStrictEquals(registry.stats().open, 0);
+  }
+  assertStrictEquals(modes.size, 3);
+});
+
+Deno.test("registry: from the bytes of OPEN and CREATE to those of RELEASE", async () => {
+  const kernel = new Kernel();
+  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  const wire = new Wire(
+    {
+      open: ({ nodeid }) => nodeid === 2 ? { fh: 1, backing: 7, keepCache: true } : { fh: 2, keepCache: true },
+      create: () => ({ fh: 3, backing: 8, entry: { nodeid: 4, attr: { mode: 0o100644 } } }),
+      release: () => Promise.resolve(),
+    },
+    {},
+    registry,
+  );
+  wire.init();
+  registry.enable(null);
+  const flags = (body: Uint8Array, at = 0) =>
+    ["open_flags", "backing_id"].map((name) => field("fuse_open_out", name, body, at));
+  const open = (nodeid: number) => wire.send("FUSE_OPEN", { nodeid, parts: [c("fuse_open_in")] }).body;
+  const release = (nodeid: number) => wire.later("FUSE_RELEASE", { nodeid, parts: [c("fuse_release_in")] });
+  assertEquals(flags(open(2)), [PASSTHROUGH, 1]);
+  // FOPEN_KEEP_CACHE, 2, is only taken without passthrough.
+  assertEquals(flags(open(3)), [2, 0]);
+  const created = { nodeid: 1, parts: [c("fuse_create_in"), "a"] };
+  assertEquals(flags(wire.send("FUSE_CREATE", created).body, 128), [PASSTHROUGH, 2]);
+  assertEquals(registry.stats().open, 2);
+  await release(4);
+  assertEquals(kernel.closed, [2]);
+  // A reply that nobody wanted is no open.
+  wire.lose("FUSE_CREATE", created);
+  assertEquals(kernel.closed, [2, 3]);
+  wire.lose("FUSE_OPEN", { nodeid: 2, parts: [c("fuse_open_in")] });
+  assertEquals(kernel.closed, [2, 3]);
+  await release(2);
+  assertEquals(kernel.closed, [2, 3, 1]);
+  await release(3);
+  assertStrictEquals(registry.stats().open, 0);
+  assertEquals(wire.reports, []);
+});
