@@ -21,6 +21,10 @@
  *
  * @module
  */
+export { diagnose, type DiagnoseOptions, type Diagnosis } from "./src/doctor/diagnose.ts";
+export type { Finding, FindingState } from "./src/doctor/finding.ts";
+export { formatDiagnosis } from "./src/doctor/format.ts";
+export type { BackingFound } from "./src/doctor/heard.ts";
 export { ERRNO, type ErrnoName, errnoName, FuseError } from "./src/errno.ts";
 export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts";
 export type { Notifications } from "./src/fs/notifications.ts";

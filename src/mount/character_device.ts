@@ -49,6 +49,15 @@ export async function mountCharacterDevice(
   options: CharacterDeviceOptions & Pick<SessionOptions, "onError" | "trace" | "maxInFlight">,
 ): Promise<CharacterDevice> {
   checkCharacterDevice(options);
+  const { onError, trace, maxInFlight, maxWrite = 1 << 17 } = options;
+  const resolved = resolveOptions({
+    onError,
+    trace,
+    maxInFlight,
+    // Whole pages, and none too few: the kernel refuses a buffer that the largest request would not fit in.
+    maxWrite: Math.ceil(Math.max(1, maxWrite) / 4096) * 4096,
+    passthrough: false,
+  });
   const libc = loadLibc();
   const { O } = libc;
   const fd = libc.open(cstring("/dev/cuse"), O.RDWR | O.CLOEXEC | O.NONBLOCK, 0);
@@ -63,14 +72,6 @@ export async function mountCharacterDevice(
       },
     );
   }
-  const { onError, trace, maxInFlight, maxWrite = 1 << 17 } = options;
-  const resolved = resolveOptions({
-    onError,
-    trace,
-    maxInFlight,
-    maxWrite: Math.max(4096, maxWrite),
-    passthrough: false,
-  });
   const loop = new SessionLoop(libc, new Device(libc, fd), fs, resolved, {}, options);
   const closed = loop.run();
   closed.catch(() => {});

@@ -163,7 +163,15 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
   }
   const mounted = await mountDevice(mountpoint, options);
   const device = new Device(libc(), mounted.fd);
-  const loop = new SessionLoop(libc(), device, fs, resolved, mounted.device ? { device: mounted.device } : {});
+  let loop: SessionLoop;
+  try {
+    loop = new SessionLoop(libc(), device, fs, resolved, mounted.device ? { device: mounted.device } : {});
+  } catch (error) {
+    await mounted.unmount({ lazy: true }).catch(() => {});
+    device[Symbol.dispose]();
+    await mounted.release();
+    throw error;
+  }
   const state = { ended: false };
   let forget = () => {};
   const closed = loop.run().finally(async () => {

@@ -132,14 +132,15 @@ export class Dispatcher {
       return false;
     }
     if (this.#early.size !== 0 && this.#early.delete(keyOf(call.low, call.high))) call.interrupt();
-    let value: unknown;
+    let value: unknown, later: boolean;
     try {
       value = row.call(this.#fs, call.args, call, context);
+      later = value instanceof Promise;
     } catch (error) {
       this.#fail(call, error);
       return false;
     }
-    if (value instanceof Promise) return this.#later(call, value, buffer);
+    if (later) return this.#later(call, value as Promise<unknown>, buffer);
     this.#complete(call, value);
     return false;
   }

@@ -57,6 +57,7 @@ export class Notifier implements Notifications {
   readonly #channel: NotifyChannel;
   readonly #retrieving = new Map<number, PromiseWithResolvers<Uint8Array>>();
   #unique = 0;
+  #ended = false;
   #minor = 0;
 
   constructor(channel: NotifyChannel) {
@@ -132,6 +133,7 @@ export class Notifier implements Notifications {
 
   /** The session has ended: nobody will answer. */
   end(): void {
+    this.#ended = true;
     for (const answer of this.#retrieving.values()) {
       answer.reject(new FuseError("ENODEV", "FUSE_NOTIFY_RETRIEVE: the session has ended before the answer"));
     }
@@ -155,6 +157,7 @@ export class Notifier implements Notifications {
   }
 
   #need(what: string): void {
+    if (this.#ended) throw new FuseError("ENODEV", `${what}: the session has ended`);
     if (this.#minor >= since(what)) return;
     throw new FuseError("ENOSYS", `${what} came with FUSE 7.${since(what)}; 7.${this.#minor} was agreed on`);
   }

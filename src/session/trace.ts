@@ -76,7 +76,7 @@ function answer(value: unknown): string {
   if (value === null || value === undefined) return "ok";
   if (value instanceof Uint8Array) return `<${value.length} bytes>`;
   if (Array.isArray(value)) return `<${value.length} names>`;
-  if (typeof value !== "object") return JSON.stringify(value);
+  if (typeof value !== "object") return typeof value === "string" ? JSON.stringify(value) : String(value);
   const { attr, entry, ...rest } = value as { attr?: object; entry?: { attr?: object } };
   const parts = [...fields(entry ?? {}), ...fields(rest), ...fields(attr ?? entry?.attr ?? {}, TIME)];
   return parts.join(" ") || "ok";

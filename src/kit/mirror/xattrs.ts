@@ -3,7 +3,7 @@ import { cstring, decodeName } from "../../abi/text.ts";
 import { ERRNO } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import type { Context } from "./context.ts";
-import { check, procPath } from "./system.ts";
+import { check, procPath, S_ISGID } from "./system.ts";
 
 // XATTR_SIZE_MAX and XATTR_LIST_MAX
 const MAX = 65536;
@@ -27,8 +27,14 @@ export function xattrs({ tree }: Context): Required<Xattrs> {
       return none ? null : room.slice(0, check("getxattr", n, name));
     },
 
-    setxattr({ nodeid, name, value, flags }) {
+    setxattr({ nodeid, name, value, flags, killSgid }) {
       check("setxattr", libc.setxattr(path(nodeid), cstring(name), value, flags), name);
+      // The kernel leaves it to a server run by root.
+      if (killSgid) {
+        tree.stat(tree.node(nodeid));
+        const mode = tree.st.mode & 0o7777;
+        if (mode & S_ISGID) check("chmod", libc.chmod(path(nodeid), mode & ~S_ISGID));
+      }
     },
 
     listxattr({ nodeid }, request) {

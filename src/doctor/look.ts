@@ -1,0 +1,44 @@
+/** Looking without touching: each answers undefined where there is nothing to be seen. */
+import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, type Libc, Stat } from "../../ffi/libc.ts";
+import { cstring, decodeName } from "../abi/text.ts";
+import { type MountEntry, parseMounts } from "../mount/mountinfo.ts";
+import { readFile } from "../mount/procfs.ts";
+
+export const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFCHR = 0o020000;
+
+/** Type, mode and owner. Source: `statx(2)`. */
+export const STATX_WHO = 0xb;
+const STATX_TYPE = 1, STATX_MNT_ID = 0x1000;
+
+/** The text of a small file that the kernel makes up, or of one in `/etc`. */
+export function textOf(libc: Libc, path: string): string | undefined {
+  const bytes = readFile(libc, path);
+  return typeof bytes === "number" ? undefined : decodeName(bytes).trim();
+}
+
+/** The number that a file holds. */
+export function numberOf(libc: Libc, path: string): number | undefined {
+  const text = textOf(libc, path);
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}
+
+/** The mounts of this process; none where procfs is not there. */
+export function mountsOf(libc: Libc): MountEntry[] {
+  const bytes = readFile(libc, "/proc/self/mountinfo");
+  return typeof bytes === "number" ? [] : parseMounts(bytes);
+}
+
+/** Attributes of a path, without asking this thread, which may serve it. */
+export async function statOf(libc: Libc, path: string, mask: number): Promise<Stat | undefined> {
+  const stat = new Stat();
+  const failed = await libc.statxAsync(AT_FDCWD, cstring(path), AT_STATX_DONT_SYNC, mask, stat);
+  return failed < 0 ? undefined : stat;
+}
+
+/** What an open descriptor is: its type as in `st_mode`, and the mount that it lies on. Asks no server. */
+export async function placeOf(libc: Libc, fd: number): Promise<{ type: number; mount?: MountEntry } | undefined> {
+  const stat = new Stat(), mask = STATX_TYPE | STATX_MNT_ID;
+  if (await libc.statxAsync(fd, cstring(""), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, mask, stat) < 0) return undefined;
+  const mount = (stat.mask & STATX_MNT_ID) === 0 ? undefined : mountsOf(libc).find(({ id }) => id === stat.mountId);
+  return { type: stat.mode & S_IFMT, mount };
+}
