@@ -52,7 +52,7 @@ export async function mountDevice(mountpoint: string, options: MountOptions): Pr
     libc.close(fd);
     throw refusal("mount on", path, { call: "mount", errno: ERRNO.ENOENT, meaning: "it was unmounted at once" });
   } catch (error) {
-    await guard?.release();
+    await guard?.release(false);
     throw error;
   } finally {
     libc.close(place.fd);

@@ -6,7 +6,8 @@ import type { MountEntry } from "./mountinfo.ts";
 import { refusal } from "./refusal.ts";
 
 // Waits on a pipe that only this process can write to. The first line says which mount it guards, a second lets it go;
-// where the pipe ends instead, it unmounts what is still that mount at that place. As root umount does it; an ordinary
+// where the pipe ends instead, it unmounts what is still that mount at that place, once no other mount lies on top of
+// it, for the path stands for that one then. As root umount does it; an ordinary
 // user may be refused by umount, and fusermount3 does it.
 //
 // fusermount3's own auto_unmount is no substitute: it asks the dead mount whether it is dead with root's credentials,
@@ -15,13 +16,18 @@ const SCRIPT = `
 trap '' HUP INT QUIT TERM
 read -r mine || exit 0
 read -r go && exit 0
-for try in 1 2 3 4 5; do
-  here=
+place=\${mine#* } place=\${place#* } place=\${place%% *}
+tries=0
+while [ $tries -lt 5 ]; do
+  here= over=
   while read -r id parent device root point rest; do
     rest=\${rest#* - }
-    [ "$id $device $point \${rest% *}" = "$mine" ] && here=1
+    [ "$id $device $point \${rest% *}" = "$mine" ] && here=$id
+    [ "$here" ] && [ "$parent $point" = "$here $place" ] && over=1
   done < /proc/self/mountinfo
   [ "$here" ] || exit 0
+  if [ "$over" ]; then sleep 1; continue; fi
+  tries=$((tries + 1))
   umount -l -- "$1" || fusermount3 -u -z -- "$1" || sleep 1
 done
 `;
@@ -30,8 +36,8 @@ done
 export interface Guard {
   /** Names the mount. What dies before that leaves nothing to guard. */
   arm(entry: MountEntry): void;
-  /** Lets the guard go, without unmounting, and waits for its end. */
-  release(): Promise<void>;
+  /** Lets the guard go and waits for its end. Where the mount is `left` behind, the guard stays, to unmount it. */
+  release(left: boolean): Promise<void>;
 }
 
 /** Starts a guard for the path. It holds no descriptor and no folder of this process. */
@@ -79,13 +85,13 @@ export async function startGuard(libc: Libc, path: string): Promise<Guard> {
       say(identity);
       armed = true;
     },
-    async release() {
+    async release(left) {
       if (ended === undefined) {
-        if (armed) say("go");
+        if (armed && !left) say("go");
         libc.close(ours);
         ended = waitExit(libc, pid);
       }
-      await ended;
+      if (!left) await ended;
     },
   };
 }

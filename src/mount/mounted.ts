@@ -26,7 +26,10 @@ export interface Mounted {
   unmount(flags?: { lazy?: boolean }): Promise<"unmounted" | "busy" | "gone">;
   /** Ends the connection, so that every call on it fails at once; false where it cannot, or the connection is dead. */
   abort(): boolean;
-  /** Lets the guard go, once the file system is unmounted, and waits for its end. May be called again. */
+  /**
+   * Lets the guard go, once the file system is unmounted, and waits for its end. Where another mount lies on this one,
+   * so that it could not be unmounted, the guard waits for that. May be called again.
+   */
   release(): Promise<void>;
 }
 
@@ -37,7 +40,7 @@ export interface MountedParts extends Pick<Mounted, "fd" | "path" | "how"> {
   /** Its line in mountinfo. */
   readonly entry?: MountEntry;
   /** Ends what else there is. */
-  readonly release?: () => Promise<void>;
+  readonly release?: (left: boolean) => Promise<void>;
 }
 
 const POLLHUP = 0x10, POLLNVAL = 0x20;
@@ -57,6 +60,11 @@ const MNT_DETACH = 2, UMOUNT_NOFOLLOW = 8;
 export async function detach(libc: Libc, path: string, how: Mounted["how"]): Promise<void> {
   if (how === "mount(2)") await libc.umount2Async(cstring(path), UMOUNT_NOFOLLOW | MNT_DETACH);
   else await unmountByHelper(libc, path, true);
+}
+
+/** Whether another mount lies on this one. */
+function isCovered(entry: MountEntry, mounts: readonly MountEntry[]): boolean {
+  return mounts.some((m) => m.parent === entry.id && m.point === entry.point);
 }
 
 /** The life of a mount after it was made. */
@@ -110,7 +118,7 @@ export function mounted(libc: Libc, { fd, path, how, connection, entry, release 
       const here = now(mounts);
       if (!here) return "gone";
       // The path would be taken for the mount on top.
-      if (mounts.some((m) => m.parent === here.id && m.point === here.point)) return "busy";
+      if (isCovered(here, mounts)) return "busy";
       const helper = how === "fusermount3" || how === "adopted" && !mayMount(libc);
       return await (helper ? byHelper : byKernel)(here.point, lazy);
     },
@@ -124,6 +132,10 @@ export function mounted(libc: Libc, { fd, path, how, connection, entry, release 
       libc.close(control);
       return written === 1;
     },
-    release: async () => await release?.(),
+    async release() {
+      const mounts = readMounts(libc);
+      const here = now(mounts);
+      await release?.(here !== undefined && isCovered(here, mounts));
+    },
   };
 }

@@ -328,3 +328,18 @@ test("session: still serves after many requests were interrupted", { needs, sani
   await Promise.all(impatient);
   await until(async () => (await run(["head", "-c6", dir.join("file")])).stdout === "hello\n", "a whole read");
 });
+
+test(
+  "unmount: a mount that another one covers is taken away once that is gone",
+  { needs, sanitize: false },
+  async () => {
+    await using dir = await tempDir();
+    const lower = await mount(oneFile(), dir.path, quiet);
+    const upper = await mount(oneFile({ read: () => new TextEncoder().encode("upper\n") }), dir.path, quiet);
+    assertEquals(await lower.unmount({ timeout: 100 }), "aborted");
+    assertEquals((await mountsUnder(dir.path)).length, 2);
+    assertEquals((await run(["cat", dir.join("file")])).stdout, "upper\n");
+    assertEquals(await upper.unmount(), "unmounted");
+    await until(async () => (await mountsUnder(dir.path)).length === 0, "the lower one is gone, too");
+  },
+);
