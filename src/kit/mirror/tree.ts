@@ -91,10 +91,10 @@ export class Tree {
     this.euid = libc.geteuid();
     this.egid = libc.getegid();
     const fd = libc.open(cstring(source), libc.O.PATH | libc.O.DIRECTORY | libc.O.CLOEXEC, 0);
-    if (fd < 0) throw refusal(source, "open", fd, "name a directory that exists");
+    if (fd < 0) throw refusal(source, "open(2)", fd, "name a directory that exists");
     try {
       const again = libc.open(procPath(fd), libc.O.PATH | libc.O.CLOEXEC, 0);
-      if (again < 0) throw refusal(source, "open /proc/self/fd", again, "mount proc at /proc");
+      if (again < 0) throw refusal(source, "open(2) of /proc/self/fd", again, "mount proc at /proc");
       libc.close(again);
       this.root = this.#identify(fd, true);
     } catch (error) {
@@ -456,7 +456,8 @@ function lost(node: Node): FuseError {
   return new FuseError("ESTALE", `no known name leads to inode ${node.ino} any more; last seen as ${node.name}`);
 }
 
-function refusal(source: string, syscall: string, result: number, remedy: string): FuseError {
-  const message = `cannot mirror ${source}: ${syscall}: ${errnoName(result)}. Remedy: ${remedy}`;
-  return new FuseError(result, message, { syscall, path: source });
+function refusal(source: string, syscall: string, errno: number, remedy: string): FuseError {
+  if (errno === -ERRNO.EACCES) remedy = "run it as a user who may enter it";
+  const message = `cannot mirror ${JSON.stringify(source)}: ${syscall} says ${errnoName(errno)}; ${remedy}`;
+  return new FuseError(errno, message, { syscall: syscall.replace(/\(.*/, ""), path: source });
 }
