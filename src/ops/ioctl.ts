@@ -44,7 +44,8 @@ export const ioctl = op({
         in_iovs: from.length,
         out_iovs: to.length,
       });
-      const range = ({ base, length }: IoctlRange) => reply.struct(fuse_ioctl_iovec, { base, len: BigInt(length) });
+      const range = ({ base, length }: IoctlRange) =>
+        reply.struct(fuse_ioctl_iovec, { base, len: BigInt(counted("ioctl", length)) });
       from.forEach(range);
       to.forEach(range);
       return;
@@ -58,13 +59,23 @@ export const ioctl = op({
   },
 });
 
+// Before 7.21 the kernel does not say what is waited for.
+const EVENTS_SINCE = 21;
+const ALL_EVENTS = 0xffff;
+
 export const poll = op({
   opcode: "FUSE_POLL",
   method: "poll",
   absent: "ENOSYS",
   decode(m) {
     const { fh, kh, flags, events } = m.struct(fuse_poll_in);
-    return { nodeid: m.nodeid, fh, kh, events, notify: (flags & flag.FUSE_POLL_SCHEDULE_NOTIFY) !== 0 };
+    return {
+      nodeid: m.nodeid,
+      fh,
+      kh,
+      events: m.minor < EVENTS_SINCE ? ALL_EVENTS : events,
+      notify: (flags & flag.FUSE_POLL_SCHEDULE_NOTIFY) !== 0,
+    };
   },
   call: (fs, args, request) => fs.poll!(args, request),
   encode: (reply, revents) => reply.struct(fuse_poll_out, { revents: counted("poll", revents, 0xffffffff) }),
