@@ -31,6 +31,7 @@ export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";
 export { memory, type MemoryOptions } from "./src/kit/memory.ts";
 export { type Mirror, mirror, type MirrorCounts, type MirrorOptions } from "./src/kit/mirror.ts";
+export { type CharacterDevice, mountCharacterDevice } from "./src/mount/character_device.ts";
 export type { MountOptions as DeviceOptions } from "./src/mount/options.ts";
 export { mount, type MountOptions, type Session, type UnmountOptions, type UnmountResult } from "./src/mount/mount.ts";
 export type { PassthroughStats } from "./src/passthrough/registry.ts";

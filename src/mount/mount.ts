@@ -174,9 +174,10 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
   }
   const state = { ended: false };
   let forget = () => {};
-  const closed = loop.run().finally(async () => {
+  // An unmounted connection and one that the kernel aborts read alike; but the second is still mounted, and what is left
+  // of it answers nobody.
+  const closed = loop.run().then((end): SessionEnd => mounted.isMounted() ? "aborted" : end).finally(async () => {
     forget();
-    // Aborted from outside: what is left of the mount answers nobody.
     if (mounted.isMounted()) await mounted.unmount({ lazy: true }).catch(() => {});
     await mounted.release();
     state.ended = true;
