@@ -165,6 +165,7 @@ const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  usleep_async: { name: "usleep", parameters: ["u32" /* usec */], result: "i32", nonblocking: true },
   statx_async: {
     name: "statx",
     parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32", /* mask */ "buffer" /* buf */],
@@ -353,6 +354,9 @@ function openLibc(): Libc {
     address: (buffer) => c.memset(buffer as Buffer, 0, 0n),
 
     pollAsync: (fds, count, timeout) => pinned([fds], (f) => c.poll_async(f, big(count), timeout)),
+    async turnAsync() {
+      await c.usleep_async(1);
+    },
     async statxAsync(dirfd, path, flags, mask, out) {
       const buffer = new Uint8Array(STATX_SIZE);
       const r = await pinned([held(path), buffer], (p, b) => c.statx_async(dirfd, p, flags, mask, b));

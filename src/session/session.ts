@@ -23,7 +23,7 @@ import type { ResolvedOptions } from "./options.ts";
 import { Waiter } from "./waiter.ts";
 
 /** How long requests are served before timers and other work get their turn, ms. */
-const SLICE_MS = 3;
+const SLICE_MS = 5;
 /** How long the next request is waited for on this thread, once one was served, μs. */
 const LINGER_US = 50;
 /** A request's header and fixed part, beside its data. */
@@ -55,6 +55,7 @@ enum Drained {
 
 /** The loop, its buffers and its counts. */
 export class SessionLoop {
+  readonly #libc: Libc;
   readonly #fs: Filesystem;
   readonly #device: Device;
   readonly #options: ResolvedOptions;
@@ -77,6 +78,7 @@ export class SessionLoop {
     connection: Pick<Connection, "device">,
     character?: CharacterDeviceOptions,
   ) {
+    this.#libc = libc;
     this.#fs = fs;
     this.#device = device;
     this.#options = options;
@@ -154,6 +156,10 @@ export class SessionLoop {
         case Drained.Pending:
           // Handlers that have already answered get to say so; the rest need the event loop.
           await null;
+          continue;
+        case Drained.Slice:
+          await this.#libc.turnAsync();
+          until = performance.now() + SLICE_MS;
           continue;
         default:
           this.#starved = drained === Drained.Starved;
