@@ -4,6 +4,7 @@
  * @module
  */
 import type { Notifications } from "./notifications.ts";
+import type { Passthrough } from "./backing.ts";
 import type * as t from "./types.ts";
 
 /** What the handshake agreed on, and what the session offers a file system. */
@@ -12,6 +13,8 @@ export interface Connection {
   readonly negotiated: Negotiated;
   /** What can be told the kernel unasked. */
   readonly notify: Notifications;
+  /** Registers backing files. */
+  readonly passthrough: Passthrough;
   /** Device number of the mount as `st_dev` of its files shows it, where it is known. */
   readonly device?: { readonly major: number; readonly minor: number };
 }

@@ -30,7 +30,7 @@ export const NODEID = 0x1234_5678_9abc;
 /** Who sends every request below. */
 export const WHO = { nodeid: NODEID, uid: 1000, gid: 4294967295, pid: 77 };
 /** A number of an open file that needs more than 32 bits. */
-export const FH = 2 ** 53 - 1;
+export const FH = 2 ** 52 + 5;
 const EMPTY = new Uint8Array(0);
 
 /** Attributes in which no two fields are alike. */

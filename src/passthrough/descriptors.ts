@@ -1,0 +1,141 @@
+/** Reading and writing at places of open files. What fails is a FuseError that names the call. */
+import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
+import { libc } from "../../ffi/load.ts";
+import { cstring } from "../abi/text.ts";
+import { ERRNO, errnoName, FuseError } from "../errno.ts";
+
+/** Whence of {@linkcode Seeker}. Source: `lseek(2)`. */
+export const SEEK_DATA = 3;
+export const SEEK_HOLE = 4;
+
+const F_GETFL = 3;
+const FALLOC_FL_KEEP_SIZE = 1;
+const FALLOC_FL_PUNCH_HOLE = 2;
+const STATX_TYPE_AND_SIZE = 0x201;
+const S_IFMT = 0o170000;
+const S_IFREG = 0o100000;
+
+/** Room for copies, bytes: made at the first one. */
+const ROOM = 256 * 1024;
+let room: Uint8Array | undefined;
+
+function check(syscall: string, fd: number, result: number): number {
+  if (result >= 0) return result;
+  throw new FuseError(result, `${syscall} on descriptor ${fd}: ${errnoName(result)}`, { syscall });
+}
+
+/**
+ * Whether a descriptor can be written at any place, which it cannot if it appends. EBADF: it is none, or not open for
+ * reading; ESPIPE, EISDIR: it cannot be read at a place.
+ */
+export function isWritable(fd: number): boolean {
+  const c = libc();
+  const flags = check("fcntl", fd, c.fcntl(fd, F_GETFL, 0));
+  check("pread", fd, c.pread(fd, room ??= new Uint8Array(ROOM), 0, 0));
+  return (flags & c.O.ACCMODE) === c.O.RDWR && !(flags & c.O.APPEND);
+}
+
+/** Size of a regular file, bytes; Infinity of anything else, which does not tell. */
+export function fileSize(fd: number): number {
+  const stat = new Stat();
+  check("statx", fd, libc().statx(fd, cstring(""), AT_EMPTY_PATH, STATX_TYPE_AND_SIZE, stat));
+  return (stat.mode & S_IFMT) === S_IFREG ? stat.size : Infinity;
+}
+
+/** Reads bytes `from` to before `to` of a buffer from a place on; those behind the end of the file are zeros. */
+export function readAt(fd: number, into: Uint8Array, from: number, to: number, place: number): void {
+  const c = libc();
+  while (from < to) {
+    const target = from === 0 ? into : into.subarray(from, to);
+    const n = c.pread(fd, target, to - from, place);
+    if (n === -ERRNO.EINTR) continue;
+    if (check("pread", fd, n) === 0) {
+      into.fill(0, from, to);
+      return;
+    }
+    from += n;
+    place += n;
+  }
+}
+
+/** Writes bytes `from` to before `to` of a buffer to a place; answers how many were taken, which is at least one. */
+export function writeAt(fd: number, data: Uint8Array, from: number, to: number, place: number): number {
+  const c = libc();
+  const source = from === 0 ? data : data.subarray(from, to);
+  for (;;) {
+    const n = c.pwrite(fd, source, to - from, place);
+    if (n === -ERRNO.EINTR) continue;
+    if (n === 0) throw new FuseError("EIO", `pwrite on descriptor ${fd} took nothing`, { syscall: "pwrite" });
+    return check("pwrite", fd, n);
+  }
+}
+
+/** Writes all of it. */
+export function writeAllAt(fd: number, data: Uint8Array, from: number, to: number, place: number): void {
+  while (from < to) {
+    const n = writeAt(fd, data, from, to, place);
+    from += n;
+    place += n;
+  }
+}
+
+/** Copies between places of files. What lies behind the end of the source is copied as zeros. */
+export function copyAt(from: number, place: number, to: number, toPlace: number, length: number): void {
+  const buffer = room ??= new Uint8Array(ROOM);
+  for (let done = 0; done < length;) {
+    const n = Math.min(length - done, ROOM);
+    readAt(from, buffer, 0, n, place + done);
+    writeAllAt(to, buffer, 0, n, toPlace + done);
+    done += n;
+  }
+}
+
+/** Makes a range read as zeros, by a hole where the file system has them. The file keeps its size. */
+export function zeroAt(fd: number, place: number, length: number): void {
+  if (libc().fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, place, length) >= 0) return;
+  // Whatever the reason: what is behind the end of the file is zeros anyway, and the rest can be written.
+  const end = Math.min(place + length, fileSize(fd));
+  const buffer = (room ??= new Uint8Array(ROOM)).fill(0);
+  for (let at = place; at < end;) at += writeAt(fd, buffer, 0, Math.min(end - at, ROOM), at);
+}
+
+/** Takes space for a range, so that writing it cannot fail for the lack of it. Source: `fallocate(2)`. */
+export function reserveAt(fd: number, place: number, length: number): void {
+  check("fallocate", fd, libc().fallocate(fd, 0, place, length));
+}
+
+/** Brings a file to stable storage. */
+export function syncFile(fd: number, datasync: boolean): void {
+  const c = libc();
+  check(datasync ? "fdatasync" : "fsync", fd, datasync ? c.fdatasync(fd) : c.fsync(fd));
+}
+
+/**
+ * Asks descriptors where data and holes are. It opens the files once more for it, since lseek would move the position
+ * of the author's descriptor, through which somebody may be writing.
+ */
+export class Seeker {
+  readonly #opened = new Map<number, number>();
+
+  /** Where data or a hole begins at or behind a place; Infinity: nowhere; the place itself where the file does not tell. */
+  seek(fd: number, place: number, whence: typeof SEEK_DATA | typeof SEEK_HOLE): number {
+    const c = libc();
+    let own = this.#opened.get(fd);
+    if (own === undefined) {
+      // NONBLOCK: not to wait for whoever holds a lease on the file.
+      own = c.open(cstring(`/proc/self/fd/${fd}`), c.O.RDONLY | c.O.CLOEXEC | c.O.NONBLOCK, 0);
+      this.#opened.set(fd, own);
+    }
+    const found = own < 0 ? own : c.lseek(own, place, whence);
+    if (found >= 0) return found;
+    // Behind the last data begins the hole that every file ends with.
+    if (found === -ERRNO.ENXIO) return whence === SEEK_HOLE ? place : Infinity;
+    return whence === SEEK_DATA ? place : Infinity;
+  }
+
+  /** Closes what was opened. */
+  close(): void {
+    for (const own of this.#opened.values()) if (own >= 0) libc().close(own);
+    this.#opened.clear();
+  }
+}
