@@ -115,7 +115,9 @@ export function forgetAll(fs: Filesystem, all: readonly ForgetArgs[]): Awaitable
 
 /** Takes back the lookup that an undelivered {@linkcode Entry} counted. */
 export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): Awaitable<void> {
-  if (e !== null && e.nodeid !== 0) return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
+  if (e !== null && Number.isSafeInteger(e.nodeid) && e.nodeid > 0) {
+    return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
+  }
 }
 
 /** Encoder of an {@linkcode AttrReply}. */
@@ -166,6 +168,13 @@ export function open(reply: Reply, o: OpenReply, nodeid: number, args: Opening, 
   const fh = o.fh ?? 0;
   if (!(Number.isSafeInteger(fh) && fh >= 0)) {
     throw new TypeError(`the answer's fh is ${fh}; it has to be a whole number`);
+  }
+  // -1 is what open(2) says where it fails; null and NaN would stand for descriptor 0.
+  const { backing } = o;
+  if (
+    backing !== undefined && !(typeof backing === "object" && backing) && !(Number.isInteger(backing) && backing >= 0)
+  ) {
+    throw new TypeError(`the answer's backing is ${backing}; it has to be a registered file or a descriptor`);
   }
   const own = openBits(o);
   const decision = arbiter.opened(nodeid, args.flags, o);

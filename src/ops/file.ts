@@ -224,7 +224,7 @@ export const flush = op({
 export const fsync = op({
   opcode: "FUSE_FSYNC",
   method: "fsync",
-  absent: "ENOSYS",
+  absent: "ok",
   builtin: true,
   decode(m, context) {
     const asked = fsyncArgs(m);
@@ -234,7 +234,8 @@ export const fsync = op({
   shown: ({ asked }) => asked,
   call(fs, { asked, file }, request) {
     if (fs.fsync) return fs.fsync(asked, request);
-    return file?.decision.backed ? file.decision.backed.fsync(asked.datasync) : notServed();
+    // Not ENOSYS: the kernel would ask for no other file either.
+    return file?.decision.backed?.fsync(asked.datasync);
   },
   encode: nothing,
 });
@@ -242,7 +243,7 @@ export const fsync = op({
 export const fallocate = op({
   opcode: "FUSE_FALLOCATE",
   method: "fallocate",
-  absent: "ENOSYS",
+  absent: "EOPNOTSUPP",
   builtin: true,
   decode(m, context) {
     const { fh, offset, length, mode } = m.struct(fuse_fallocate_in);
@@ -253,7 +254,8 @@ export const fallocate = op({
   call(fs, { asked, file }, request) {
     if (fs.fallocate) return fs.fallocate(asked, request);
     const backed = file?.decision.backed;
-    return backed ? backed.fallocate(asked.mode, asked.offset, asked.length) : notServed();
+    if (!backed) throw new FuseError("EOPNOTSUPP");
+    return backed.fallocate(asked.mode, asked.offset, asked.length);
   },
   encode: nothing,
 });
@@ -306,7 +308,7 @@ function copyArgs(m: Message, most: number, context: OpContext): Copying {
 function copy(fs: Filesystem, { asked, from, to }: Copying, request: Request): Awaitable<number> {
   if (fs.copyFileRange) return fs.copyFileRange(asked, request);
   const source = from?.decision.backed, target = to?.decision.backed;
-  // Between other files the kernel copies by reading and writing.
+  // Between these the kernel copies by reading and writing; after ENOSYS it would between all others as well.
   if (!source || !target) throw new FuseError("EOPNOTSUPP");
   return source.copyTo(asked.offset, target, asked.newOffset, asked.length);
 }
@@ -317,7 +319,7 @@ const MOST_OF_32_BITS = 0xfffff000;
 export const copyFileRange = op({
   opcode: "FUSE_COPY_FILE_RANGE",
   method: "copyFileRange",
-  absent: "ENOSYS",
+  absent: "EOPNOTSUPP",
   builtin: true,
   decode: (m, context) => copyArgs(m, MOST_OF_32_BITS, context),
   shown: ({ asked }) => asked,
@@ -329,7 +331,7 @@ export const copyFileRange = op({
 export const copyFileRange64 = op({
   opcode: "FUSE_COPY_FILE_RANGE_64",
   method: "copyFileRange",
-  absent: "ENOSYS",
+  absent: "EOPNOTSUPP",
   builtin: true,
   decode: (m, context) => copyArgs(m, Number.MAX_SAFE_INTEGER, context),
   shown: ({ asked }) => asked,

@@ -37,6 +37,8 @@ export class BackingFile implements Backing {
   readonly access: "read" | "read-write";
   readonly autoClose: boolean;
   readonly coherent: boolean;
+  /** A descriptor that was answered as it is: its author may close it with the handle that it was answered for. */
+  readonly loose: boolean;
   readonly map: ExtentMap | null;
   /** The kernel's number; 0: it has none. */
   id = 0;
@@ -54,6 +56,7 @@ export class BackingFile implements Backing {
     readonly access?: "read" | "read-write";
     readonly autoClose: boolean;
     readonly coherent: boolean;
+    readonly loose: boolean;
   }) {
     this.#owner = owner;
     this.#owned = owned;
@@ -63,6 +66,7 @@ export class BackingFile implements Backing {
     this.fd = same ?? fd;
     this.autoClose = options.autoClose;
     this.coherent = options.coherent;
+    this.loose = options.loose;
     this.access = options.access ?? map?.access ?? accessOf(owner.libc, fd);
     this.mode = this.fd < 0 ? "extents" : "identity";
     this.reason = this.fd < 0 ? "an extent map is served by the session" : null;

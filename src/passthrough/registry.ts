@@ -25,8 +25,10 @@ interface Decision {
   readonly served: BackingFile | null;
   readonly backed: BackingFile | null;
   readonly tracked: boolean;
-  /** Goes by the page cache. */
+  /** Does not go by the page cache. */
   readonly direct: boolean;
+  /** What this handle keeps open: the inode's. */
+  readonly holds: BackingFile | null;
 }
 
 /** What is open of one inode. */
@@ -36,6 +38,8 @@ interface OpenInode {
   cached: number;
   /** Handles with an id: no handle may go through the page cache beside them. */
   passed: number;
+  /** Handles that keep its backing file open. */
+  backed: number;
   backing: BackingFile | null;
 }
 
@@ -46,6 +50,7 @@ const PLAIN: Decision = Object.freeze({
   backed: null,
   tracked: false,
   direct: false,
+  holds: null,
 });
 const DIRECT: Decision = Object.freeze({ ...PLAIN, tracked: true, direct: true });
 
@@ -54,8 +59,6 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   readonly libc: Libc;
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
-  /** Backing files by the author's descriptor, where one was answered as it is. */
-  readonly #byDescriptor = new Map<number, BackingFile>();
   readonly #files = new Set<BackingFile>();
   readonly #map = new Uint8Array(fuse_backing_map.size);
   readonly #mapView = new DataView(this.#map.buffer);
@@ -96,10 +99,10 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return this.#make(this.#open(source, options.access), options);
   }
 
-  #make(opened: Opened, { access, autoClose = true, coherent = true }: BackingOptions): BackingFile {
+  #make(opened: Opened, { access, autoClose = true, coherent = true }: BackingOptions, loose = false): BackingFile {
     if (this.#ended) throw new FuseError("ENODEV", "cannot register a backing file: the session has ended");
     try {
-      const file = new BackingFile(this, opened, { ...access && { access }, autoClose, coherent });
+      const file = new BackingFile(this, opened, { ...access && { access }, autoClose, coherent, loose });
       this.#files.add(file);
       return file;
     } catch (error) {
@@ -138,7 +141,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return { fd, owned: false, map: null };
   }
 
-  /** The backing file that an open answers; a descriptor as it is stands for itself while it is in use. */
+  /** The backing file that an open answers. */
   #asked(backing: OpenReply["backing"]): BackingFile | null {
     if (backing === undefined) return null;
     if (backing instanceof BackingFile) {
@@ -146,12 +149,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return backing;
     }
     if (typeof backing !== "number") throw new TypeError("the answer's backing is not one of this session's");
-    const known = this.#byDescriptor.get(backing);
-    if (known !== undefined) return known;
     // The author's own getattr and setattr are about the same file.
-    const file = this.#make(this.#open(backing, undefined), { access: "read-write", coherent: false });
-    this.#byDescriptor.set(backing, file);
-    return file;
+    return this.#make(this.#open(backing, undefined), { access: "read-write", coherent: false }, true);
   }
 
   /** An open or create of this inode is about to be answered. */
@@ -159,9 +158,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const asked = this.#asked(reply.backing);
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
-      // Where no id can come in, handles without a backing file need not be counted.
-      if (asked === null && this.#unavailable !== null) return PLAIN;
-      this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backing: null });
+      this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null });
     }
     try {
       return this.#decide(inode, asked, flags, reply.directIo === true);
@@ -183,34 +180,32 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (asked !== null && file.access === "read" && ((flags & O.ACCMODE) !== O.RDONLY || flags & O.TRUNC)) {
       throw new FuseError("EACCES", "the backing file is registered for reading");
     }
-    if (inode.backing === null && asked === null) return PLAIN;
-    const id = asked !== null && inode.cached === 0 || inode.passed > 0 ? this.#idOf(inode, file) : this.#without(file);
+    // An open that did not ask has a part in what the others have, and no more.
+    const id = inode.passed > 0 ? file.id : asked === null ? 0 : this.#idOf(inode, file);
     if (asked !== null && file.coherent && flags & O.TRUNC) file.truncate(0);
     inode.backing = file;
     inode.handles++;
+    inode.backed++;
     file.retain();
+    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
+    const data = asked?.loose ? asked : file.loose ? null : file;
+    const served = asked === null ? null : data ?? file;
+    const handle = { backed: data, tracked: true, holds: file };
     if (id !== 0) {
       inode.passed++;
       // The one way to move a handle's data ourselves beside those of the kernel.
       const own = asked === null || direct;
       const openFlags = FOPEN_PASSTHROUGH | (own ? FOPEN_DIRECT_IO : 0);
-      return {
-        openFlags,
-        backingId: id,
-        served: asked && direct ? file : null,
-        backed: file,
-        tracked: true,
-        direct: true,
-      };
+      return { ...handle, openFlags, backingId: id, served: direct ? served : null, direct: true };
     }
     if (!direct) inode.cached++;
-    return { openFlags: 0, backingId: 0, served: asked && file, backed: file, tracked: true, direct };
+    return { ...handle, openFlags: 0, backingId: 0, served, direct };
   }
 
   /** The id of an inode's backing file: registered if it has none yet; 0 where the kernel does not take it. */
   #idOf(inode: OpenInode, file: BackingFile): number {
-    if (file.id !== 0) return file.id;
     if (file.fd < 0 || inode.cached > 0) return this.#without(file);
+    if (file.id !== 0) return file.id;
     if (this.#unavailable !== null) return this.#fallBack(file, this.#unavailable);
     fuse_backing_map.write(this.#mapView, 0, { fd: file.fd, flags: 0 });
     const id = this.#device.ioctl(FUSE_DEV_IOC_BACKING_OPEN, this.#map);
@@ -239,6 +234,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   #fallBack(file: BackingFile, reason: string, mode: "served" | "extents" = "served"): 0 {
     this.#fallbacks[reason] = (this.#fallbacks[reason] ?? 0) + 1;
+    // Of another inode the kernel may have it.
+    if (file.id !== 0) return 0;
     file.mode = mode;
     file.reason = reason;
     return 0;
@@ -252,7 +249,9 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (decision !== null && decision.backingId !== 0) inode.passed--;
     else if (decision === null || !decision.direct) inode.cached--;
     if (inode.handles === 0) this.#inodes.delete(nodeid);
-    decision?.backed?.release();
+    if (decision === null || decision.holds === null) return;
+    if (--inode.backed === 0) inode.backing = null;
+    decision.holds.release();
   }
 
   /** The attributes of an inode as its backing file has them now. */
@@ -273,7 +272,6 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   /** A backing file is closed. */
   closing(file: BackingFile): void {
     this.#files.delete(file);
-    if (this.#byDescriptor.get(file.fd) === file) this.#byDescriptor.delete(file.fd);
     if (file.id === 0) return;
     this.#idView.setUint32(0, file.id, true);
     this.#device.ioctl(FUSE_DEV_IOC_BACKING_CLOSE, this.#id);

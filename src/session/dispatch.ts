@@ -177,6 +177,8 @@ export class Dispatcher {
         errno = row.encode?.(reply, value, call.args, this.#context) ?? 0;
       } catch (error) {
         if (wanted) this.#fail(call, error);
+        // What cannot be packed may name nothing that can be taken back either, and its author has been told.
+        if (row.undelivered !== undefined) this.#takeBack(call, value, false);
         return;
       }
       reply.finish(call.low, call.high, errno);
@@ -188,11 +190,11 @@ export class Dispatcher {
   }
 
   /** Takes back what an answer counted that nobody got. The answer is given: what fails now can only be told. */
-  async #takeBack(call: Call, value: unknown): Promise<void> {
+  async #takeBack(call: Call, value: unknown, told = true): Promise<void> {
     try {
       await call.row!.undelivered!(value, call.args, this.#context);
     } catch (error) {
-      if (isBug(error)) this.#report(error, call.row!.opcode, call.nodeid);
+      if (told && isBug(error)) this.#report(error, call.row!.opcode, call.nodeid);
     }
   }
 
