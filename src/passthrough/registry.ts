@@ -128,7 +128,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       if (fd === -ERRNO.EACCES || fd === -ERRNO.EROFS) fd = libc.open(path, flags | O.RDONLY, 0);
       return { fd: check("open", fd, what), owned: true, map: null };
     }
-    if (typeof source === "object" && "memfd" in source) {
+    if (typeof source === "object" && source !== null && "memfd" in source) {
       const fd = libc.memfdCreate(cstring(source.memfd), MFD_CLOEXEC);
       return { fd: check("memfd_create", fd, "cannot make a file in memory"), owned: true, map: null };
     }
