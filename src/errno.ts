@@ -201,6 +201,15 @@ const ALIASES: Readonly<Record<string, ErrnoName>> = {
  * 0 where none of them says one.
  */
 export function errnoOf(thrown: unknown): number {
+  try {
+    return errnoOfError(thrown);
+  } catch {
+    // What was thrown throws itself when it is looked at: a getter, or a proxy.
+    return 0;
+  }
+}
+
+function errnoOfError(thrown: unknown): number {
   if (thrown instanceof FuseError) return thrown.errno;
   if (typeof thrown !== "object" || thrown === null) return 0;
   const { code, name } = thrown as { code?: unknown; name?: unknown };

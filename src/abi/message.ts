@@ -53,7 +53,11 @@ export class Message {
     this.view = buffer.view;
     this.position = IN_HEADER;
     this.end = length;
-    if (length < IN_HEADER) throw new WireError(`a request of ${length} bytes is shorter than its header`);
+    if (length < IN_HEADER) {
+      // What an earlier request left there is not this one's.
+      this.bytes.fill(0, length, IN_HEADER);
+      throw new WireError(`a request of ${length} bytes is shorter than its header`);
+    }
     const stated = this.view.getUint32(LENGTH, true);
     if (stated !== length) throw new WireError(`a request of ${length} bytes states ${stated}`);
     const extensions = this.view.getUint16(EXTENSIONS, true) * 8;

@@ -84,9 +84,9 @@ export interface Filesystem {
   unlink?(args: t.NameArgs, request: t.Request): t.Awaitable<void>;
   /** Removes an empty directory. Absent: ENOSYS. Source: `rmdir(2)`. */
   rmdir?(args: t.NameArgs, request: t.Request): t.Awaitable<void>;
-  /** Renames. Absent: ENOSYS. Source: `rename(2)`. */
+  /** Renames. Absent: ENOSYS, or EINVAL where there are flags. Source: `rename(2)`. */
   rename?(args: t.RenameArgs, request: t.Request): t.Awaitable<void>;
-  /** Makes a hard link. Absent: ENOSYS. Source: `link(2)`. */
+  /** Makes a hard link. Absent: EPERM to all callers (ENOSYS before Linux 6.15). Source: `link(2)`. */
   link?(args: t.LinkArgs, request: t.Request): t.Awaitable<t.Entry>;
   /** Opens a file. Absent: every open succeeds, with fh 0. Source: `open(2)`. */
   open?(args: t.OpenArgs, request: t.Request): t.Awaitable<t.OpenReply>;
@@ -142,6 +142,6 @@ export interface Filesystem {
   lseek?(args: t.LseekArgs, request: t.Request): t.Awaitable<number>;
   /** Copies within the file system; answers how many bytes. Absent: between backing files it is copied, else the kernel reads and writes. Since 7.28. Source: `copy_file_range(2)`. */
   copyFileRange?(args: t.CopyFileRangeArgs, request: t.Request): t.Awaitable<number>;
-  /** Brings everything to stable storage. Absent: nothing. Since 7.34. Source: `syncfs(2)`. */
+  /** Brings everything to stable storage; only on block devices (fuseblk, Linux 6.18). Absent: nothing. Since 7.34. Source: `syncfs(2)`. */
   syncfs?(args: t.NodeArgs, request: t.Request): t.Awaitable<void>;
 }

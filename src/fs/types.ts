@@ -20,9 +20,9 @@ export const ROOT_ID = 1;
 export interface Request {
   /** The kernel's number of this request, unique while the mount lives. */
   readonly unique: number;
-  /** User id of the caller. */
+  /** User id of the caller. With the option `allowIdmap` only what makes an inode has one; 4294967295 elsewhere. */
   readonly uid: number;
-  /** Group id of the caller. */
+  /** Group id of the caller; as `uid`. */
   readonly gid: number;
   /** Process id of the caller; 0 where the kernel asks by itself, or for a process of another pid namespace. */
   readonly pid: number;
@@ -133,7 +133,7 @@ export interface ForgetArgs {
 export interface GetattrArgs {
   /** The inode. */
   readonly nodeid: number;
-  /** The open file asked through, where the kernel gave one (fstat). */
+  /** The open file asked through, where the kernel gave one: for the size before a read or a seek; fstat gives none. */
   readonly fh?: number;
 }
 
@@ -427,7 +427,7 @@ export interface FallocateArgs extends HandleArgs {
   readonly offset: number;
   /** Bytes. */
   readonly length: number;
-  /** `FALLOC_FL_*`. */
+  /** `FALLOC_FL_*`. Linux asks for KEEP_SIZE 1, PUNCH_HOLE 2 and ZERO_RANGE 16; the others are EOPNOTSUPP there. */
   readonly mode: number;
 }
 
@@ -467,7 +467,7 @@ export interface StatxArgs extends GetattrArgs {
   readonly mask: number;
 }
 
-/** What statx shows beyond {@linkcode Attr}. Source: `statx(2)`. */
+/** What statx shows beyond {@linkcode Attr}. Linux up to 6.18 shows `btime` alone to programs. Source: `statx(2)`. */
 export interface StatxReply extends AttrReply {
   /** Time of birth, s. */
   btime?: number;
@@ -541,7 +541,10 @@ export interface IoctlRange {
 export interface IoctlReply {
   /** What ioctl(2) returns. Default 0. */
   result?: number;
-  /** What is written back to the caller: at most `outSize` bytes. */
+  /**
+   * What is written back to the caller: at most `outSize` bytes, and exactly so many where the kernel asks by itself, as
+   * for the flags of chattr(1).
+   */
   data?: Uint8Array;
   /** Ask again, with these ranges of the caller's memory fetched and open to be written. At most 256. */
   retry?: { in?: IoctlRange[]; out?: IoctlRange[] };

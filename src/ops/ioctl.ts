@@ -44,7 +44,8 @@ export const ioctl = op({
         in_iovs: from.length,
         out_iovs: to.length,
       });
-      const range = ({ base, length }: IoctlRange) => reply.struct(fuse_ioctl_iovec, { base, len: BigInt(length) });
+      const range = ({ base, length }: IoctlRange) =>
+        reply.struct(fuse_ioctl_iovec, { base, len: BigInt(counted("ioctl", length)) });
       from.forEach(range);
       to.forEach(range);
       return;
@@ -58,6 +59,10 @@ export const ioctl = op({
   },
 });
 
+// Before 7.21 the kernel does not say what is waited for.
+const EVENTS_SINCE = 21;
+const ALL_EVENTS = 0xffff;
+
 export const poll = op({
   opcode: "FUSE_POLL",
   method: "poll",
@@ -68,7 +73,7 @@ export const poll = op({
       nodeid: m.nodeid,
       fh: authorsFh(fh, context),
       kh,
-      events,
+      events: m.minor < EVENTS_SINCE ? ALL_EVENTS : events,
       notify: (flags & flag.FUSE_POLL_SCHEDULE_NOTIFY) !== 0,
     };
   },

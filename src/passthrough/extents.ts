@@ -115,8 +115,8 @@ export class ExtentMap {
   }
 
   /**
-   * Reads to the beginning of `into` and answers how many bytes, fewer than `length` at the end alone. What throws has
-   * left `into` undefined.
+   * Reads to the beginning of `into`, which is borrowed until the answer: how many bytes, fewer than `length` at the end
+   * alone.
    */
   read(into: Uint8Array, offset: number, length: number = into.length): number | Promise<number> {
     checkRange(offset, length);

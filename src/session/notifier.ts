@@ -58,6 +58,8 @@ export class Notifier implements Notifications {
   readonly #retrieving = new Map<number, PromiseWithResolvers<Uint8Array>>();
   #unique = 0;
   #ended = false;
+  /** The end of the message that goes last; null where none is under way. */
+  #last: Promise<void> | null = null;
   #minor = 0;
 
   constructor(channel: NotifyChannel) {
@@ -167,9 +169,21 @@ export class Notifier implements Notifications {
     check(code, this.#channel.send(bytes));
   }
 
+  /** One after another: each may wait for a lock, and many at once would take the threads that the loop needs. */
   async #elsewhere(code: NotifyCode, bytes: Uint8Array): Promise<void> {
     this.#need(code);
-    check(code, await this.#channel.sendElsewhere(bytes));
+    const before = this.#last, sent = Promise.withResolvers<void>();
+    this.#last = sent.promise;
+    try {
+      if (before !== null) {
+        await before;
+        this.#need(code);
+      }
+      check(code, await this.#channel.sendElsewhere(bytes));
+    } finally {
+      if (this.#last === sent.promise) this.#last = null;
+      sent.resolve();
+    }
   }
 }
 

@@ -12,7 +12,10 @@ export interface SessionOptions {
   maxBackground?: number;
   /** Granularity of times, ns: 1 to 1,000,000,000. Default 1. Since 7.23. */
   timeGran?: number;
-  /** The kernel aborts the connection if a request is not answered within so many seconds; 0: never. Default 0. Since 7.43. */
+  /**
+   * The kernel aborts the connection if a request is not answered within so many seconds, for which it looks every 15 s;
+   * 0: never. Default 0. Since 7.43.
+   */
   requestTimeout?: number;
 
   /** Lets the kernel read and write files itself, where an open answers `backing`. Default true. Since 7.40. */
@@ -74,7 +77,10 @@ export interface SessionOptions {
   exportSupport?: boolean;
   /** No file handles at all: `name_to_handle_at(2)` fails. Default false. Since 7.40. */
   noExportSupport?: boolean;
-  /** `attr.submount` makes a directory a mount of its own, with its own `st_dev`. Default false. Since 7.32. */
+  /**
+   * `attr.submount` makes a directory a mount of its own, with its own `st_dev`. Linux up to 6.18 offers it to virtiofs
+   * alone. Default false. Since 7.32.
+   */
   submounts?: boolean;
   /** Security labels come with what is made, as `request.securityContexts`. Default false. Since 7.36. */
   securityContext?: boolean;

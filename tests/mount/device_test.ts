@@ -325,11 +325,19 @@ async function namespace(setup = ""): Promise<Namespace> {
   for (const name of ["mnt", "cache"]) await Deno.chown(dir.join(name), NOBODY, NOBODY);
   const prepare = `
     mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse
+    touch "$1/deno" && mount --bind "$DENO" "$1/deno"
+    mkdir "$1/checkout" && mount --bind "$2" "$1/checkout"
     ${setup}
     echo mounted
     exec sleep 600
   `;
-  const keeper = await startServer(["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path]);
+  // This runtime and the checkout may lie where only root may enter.
+  const places = new Map([[Deno.execPath(), dir.join("deno")], [
+    script,
+    dir.join("checkout", "tests/mount/holder.ts"),
+  ]]);
+  const words = ["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path, new URL("../../", import.meta.url).pathname];
+  const keeper = await startServer(words, { env: { DENO: Deno.execPath() } });
   const enter = (command: readonly string[] | string) => {
     const words = typeof command === "string" ? ["sh", "-ec", command] : command;
     return ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...words];
@@ -339,7 +347,8 @@ async function namespace(setup = ""): Promise<Namespace> {
     enter,
     user(command) {
       const become = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
-      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...command]);
+      const seen = command.map((word) => places.get(word) ?? word);
+      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...seen]);
     },
     async at(path) {
       const mounts = parseMounts(await Deno.readFile(`/proc/${keeper.pid}/mountinfo`));

@@ -200,6 +200,26 @@ Deno.test("notifications: those that wait for nobody throw in the same turn", ()
   }
 });
 
+Deno.test("notifications: those that wait go one after another, whether they fail or not, until the end", async () => {
+  const answers = Array.from({ length: 4 }, () => Promise.withResolvers<number>());
+  let next = 0;
+  const { one, elsewhere } = notifier(45, () => answers[next++].promise);
+  const done = [2, 3, 4, 5].map((nodeid) => one.invalInode(nodeid).then(() => "ok", (error) => error.code));
+  const sent = async () => {
+    await settled();
+    return elsewhere.map((message) => message[16]);
+  };
+  assertEquals(await sent(), [2]);
+  answers[0].resolve(0);
+  assertEquals(await sent(), [2, 3]);
+  answers[1].resolve(-ERRNO.ENOENT);
+  assertEquals(await sent(), [2, 3, 4]);
+  one.end();
+  answers[2].resolve(0);
+  assertEquals(await sent(), [2, 3, 4]);
+  assertEquals(await Promise.all(done), ["ok", "ENOENT", "ok", "ENODEV"]);
+});
+
 Deno.test("store: the data may be changed once the call was made", async () => {
   const sent = Promise.withResolvers<number>();
   const { one, elsewhere } = notifier(45, () => sent.promise);
@@ -214,6 +234,7 @@ Deno.test("store: the data may be changed once the call was made", async () => {
 Deno.test("retrieve: each answer finds its question, in any order, and is a copy", async () => {
   const { one, elsewhere } = notifier();
   const asked = [one.retrieve(3, 0, 8), one.retrieve(3, 8, 8), one.retrieve(4, 0, 8)];
+  await settled();
   assertEquals(elsewhere.map((message) => message[16]), [1, 2, 3]);
   const borrowed = utf8("borrowed");
   one.retrieved(2, borrowed);
