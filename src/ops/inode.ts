@@ -10,7 +10,7 @@ import {
   fuse_statx_in,
   fuse_statx_out,
 } from "../abi/structs.ts";
-import type { Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
+import type { AttrReply, Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
 import { attr, attrOut, checkNumber, counted, nanoseconds, nothing, seconds } from "./encode.ts";
 import { authorsFh, op } from "./op.ts";
 
@@ -60,9 +60,11 @@ export const setattr = op({
       ...has(flag.FATTR_LOCKOWNER) && { lockOwner: a.lock_owner },
     };
   },
-  call(fs, args, request, { arbiter }) {
-    arbiter.changing(args);
-    return fs.setattr!(args, request);
+  call(fs, args, request, { arbiter }): Awaitable<AttrReply> {
+    // What the author refuses must not have happened to the backing file.
+    const agreed = (reply: AttrReply) => (arbiter.changed(args), reply);
+    const reply = fs.setattr!(args, request);
+    return reply instanceof Promise ? reply.then(agreed) : agreed(reply);
   },
   encode: attr,
 });

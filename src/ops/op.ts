@@ -48,8 +48,8 @@ export interface OpenArbiter {
   released(nodeid: number, decision: OpenDecision | null): void;
   /** The attributes of an inode as its backing file has them now. */
   attributes(nodeid: number, attr: Attr): Attr;
-  /** A setattr is about to reach the author. */
-  changing(args: SetattrArgs): void;
+  /** The author has agreed to a setattr. */
+  changed(args: SetattrArgs): void;
 }
 
 /** Of an inode without a backing file. */
@@ -66,7 +66,7 @@ export const UNBACKED: OpenArbiter = {
   opened: () => PLAIN,
   released: () => {},
   attributes: (_nodeid, attr) => attr,
-  changing: () => {},
+  changed: () => {},
 };
 
 // Handles that are tracked have the last 2^32 numbers. Others are the author's own.

@@ -261,8 +261,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return file && file.coherent ? file.attributes(attr) : attr;
   }
 
-  /** A setattr is about to reach the author. */
-  changing({ nodeid, size, killSuidgid }: SetattrArgs): void {
+  /** The author has agreed to a setattr. */
+  changed({ nodeid, size, killSuidgid }: SetattrArgs): void {
     const file = this.#inodes.get(nodeid)?.backing;
     if (!file || !file.coherent) return;
     if (killSuidgid) file.killSuidgid();

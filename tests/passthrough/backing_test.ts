@@ -383,6 +383,26 @@ assert os.fstat(fd).st_size == 0`);
   assertEquals([sizes, await Deno.readTextFile(p.dir.join("a"))], [[2], "data"]);
 });
 
+test("backing: a truncation that its author refuses does not happen", { needs, sanitize: false }, async () => {
+  let later = false;
+  const refuse = () => {
+    later = !later;
+    if (later) throw new FuseError("EPERM");
+    return Promise.reject(new FuseError("EPERM"));
+  };
+  await using p = await place({ a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }) }, {}, {
+    setattr: refuse,
+  });
+  await Deno.writeTextFile(p.dir.join("a"), "data");
+  await p.python(`
+fd = os.open("a", os.O_RDWR)
+for _ in range(2):
+  try: os.ftruncate(fd, 0)
+  except PermissionError: continue
+  assert False
+assert os.fstat(fd).st_size == 4`);
+});
+
 test("backing: fallocate, lseek, fsync and copies need no method", { needs, sanitize: false }, async () => {
   for (const passthrough of [true, false]) {
     const a: Opener = (files, _args, dir) => ({ backing: files.register(dir.join("a")) });
