@@ -26,6 +26,16 @@ export type { Finding, FindingState } from "./src/doctor/finding.ts";
 export { formatDiagnosis } from "./src/doctor/format.ts";
 export type { BackingFound } from "./src/doctor/heard.ts";
 export { ERRNO, type ErrnoName, errnoName, FuseError } from "./src/errno.ts";
+export type {
+  Backing,
+  BackingMode,
+  BackingOptions,
+  BackingSource,
+  BackingState,
+  ExtentSource,
+  Passthrough,
+  PassthroughStats,
+} from "./src/fs/backing.ts";
 export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts";
 export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";
@@ -34,8 +44,8 @@ export { type Mirror, mirror, type MirrorCounts, type MirrorOptions } from "./sr
 export { type CharacterDevice, mountCharacterDevice } from "./src/mount/character_device.ts";
 export type { MountOptions as DeviceOptions } from "./src/mount/options.ts";
 export { mount, type MountOptions, type Session, type UnmountOptions, type UnmountResult } from "./src/mount/mount.ts";
-export type { PassthroughStats } from "./src/passthrough/registry.ts";
 export type { CharacterDeviceOptions } from "./src/session/cuse.ts";
 export type { SessionOptions } from "./src/session/options.ts";
-export type { Passthrough, SessionEnd } from "./src/session/session.ts";
+export type { SessionEnd } from "./src/session/session.ts";
+export { type Extent, ExtentMap, type ExtentRange, extents, type ExtentsOptions } from "./src/passthrough/extents.ts";
 export { formatTrace, type TraceEvent } from "./src/session/trace.ts";

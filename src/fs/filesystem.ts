@@ -4,6 +4,7 @@
  * @module
  */
 import type { Notifications } from "./notifications.ts";
+import type { Passthrough } from "./backing.ts";
 import type * as t from "./types.ts";
 
 /** What the handshake agreed on, and what the session offers a file system. */
@@ -12,6 +13,8 @@ export interface Connection {
   readonly negotiated: Negotiated;
   /** What can be told the kernel unasked. */
   readonly notify: Notifications;
+  /** Registers backing files. */
+  readonly passthrough: Passthrough;
   /** Device number of the mount as `st_dev` of its files shows it, where it is known. */
   readonly device?: { readonly major: number; readonly minor: number };
 }
@@ -97,7 +100,7 @@ export interface Filesystem {
   release?(args: t.ReleaseArgs, request: t.Request): t.Awaitable<void>;
   /** A descriptor was closed; an error is close's. Absent: nothing, and the kernel asks no more. Source: `close(2)`. */
   flush?(args: t.FlushArgs, request: t.Request): t.Awaitable<void>;
-  /** Brings a file to stable storage. Absent: success, and the kernel asks no more. Source: `fsync(2)`. */
+  /** Brings a file to stable storage. Absent: the backing file is synced; success without one. Source: `fsync(2)`. */
   fsync?(args: t.FsyncArgs, request: t.Request): t.Awaitable<void>;
   /** Sets an extended attribute. Absent: EOPNOTSUPP to all callers. Source: `setxattr(2)`. */
   setxattr?(args: t.SetxattrArgs, request: t.Request): t.Awaitable<void>;
@@ -133,11 +136,11 @@ export interface Filesystem {
   ioctl?(args: t.IoctlArgs, request: t.Request): t.Awaitable<t.IoctlReply>;
   /** What is ready on an open file, as `POLL*` bits. Absent: always ready, and the kernel asks no more. Source: `poll(2)`. */
   poll?(args: t.PollArgs, request: t.Request): t.Awaitable<number>;
-  /** Reserves or punches. Absent: EOPNOTSUPP to all callers. Since 7.19. Source: `fallocate(2)`. */
+  /** Reserves or punches. Absent: done to the backing file; EOPNOTSUPP to all callers without one. Since 7.19. Source: `fallocate(2)`. */
   fallocate?(args: t.FallocateArgs, request: t.Request): t.Awaitable<void>;
-  /** Finds data or a hole. Absent: the kernel takes the whole file for data. Since 7.24. Source: `lseek(2)`. */
+  /** Finds data or a hole. Absent: looked for in the backing file; without one the kernel takes the whole file, and all others from then on, for data. Since 7.24. Source: `lseek(2)`. */
   lseek?(args: t.LseekArgs, request: t.Request): t.Awaitable<number>;
-  /** Copies within the file system; answers how many bytes. Absent: the kernel copies by reading and writing. Since 7.28. Source: `copy_file_range(2)`. */
+  /** Copies within the file system; answers how many bytes. Absent: between backing files it is copied, else the kernel reads and writes. Since 7.28. Source: `copy_file_range(2)`. */
   copyFileRange?(args: t.CopyFileRangeArgs, request: t.Request): t.Awaitable<number>;
   /** Brings everything to stable storage; only on block devices (fuseblk, Linux 6.18). Absent: nothing. Since 7.34. Source: `syncfs(2)`. */
   syncfs?(args: t.NodeArgs, request: t.Request): t.Awaitable<void>;

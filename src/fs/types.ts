@@ -8,6 +8,8 @@
  * @module
  */
 
+import type { Backing } from "./backing.ts";
+
 /** A value now, or a promise of it. A plain value is answered in the same turn, without a promise. */
 export type Awaitable<T> = T | Promise<T>;
 
@@ -240,11 +242,12 @@ export interface OpenReply {
   /** Direct writes of one inode may run side by side (`FOPEN_PARALLEL_DIRECT_WRITES`). Since 7.38. */
   parallelDirectWrites?: boolean;
   /**
-   * A file descriptor that holds this file's data: the kernel reads and writes it itself (passthrough), and read and
-   * write are not called. Where the kernel refuses, they are, and `session.passthrough` says why. The descriptor is
-   * the author's: it may be closed at release, not before. Since 7.40.
+   * What holds this file's data: the kernel reads and writes it itself (passthrough), or the session does where the
+   * kernel refuses, and `read` and `write` are not called. Made by `passthrough.register`; a file descriptor as it is
+   * stands for a backing file that is read-write, not `coherent`, and the author's to close at release, not before.
+   * Since 7.40.
    */
-  backing?: number;
+  backing?: Backing | number;
 }
 
 /** An open directory. */

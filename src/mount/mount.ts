@@ -6,10 +6,11 @@
 import { libc } from "../../ffi/load.ts";
 import { Device } from "../device.ts";
 import { FuseError } from "../errno.ts";
+import type { Passthrough } from "../fs/backing.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
 import type { Notifications } from "../fs/notifications.ts";
 import { checkMethods, resolveOptions, type SessionOptions } from "../session/options.ts";
-import { type Passthrough, type SessionEnd, SessionLoop } from "../session/session.ts";
+import { type SessionEnd, SessionLoop } from "../session/session.ts";
 import { mountDevice, type Mounted } from "./device.ts";
 import type { MountOptions as DeviceOptions } from "./options.ts";
 import { endOnSignal } from "./signals.ts";

@@ -22,13 +22,13 @@ export const opendir = op({
   encode(reply, opened, args, { directories, negotiated }) {
     // "Never ask again": from then on the kernel reads without a handle.
     if (opened === OPENED && negotiated.flags.has("FUSE_NO_OPENDIR_SUPPORT")) return ERRNO.ENOSYS;
-    args.handle = directories.add(opened.fh ?? 0);
+    args.handle = directories.add(new Directory(opened.fh ?? 0));
     const bits = (opened.cacheDir ? FOPEN_CACHE_DIR : 0) | (opened.keepCache ? FOPEN_KEEP_CACHE : 0);
     const open_flags = bits & KNOWN_OPEN_BITS[negotiated.minor];
     reply.struct(fuse_open_out, { fh: args.handle, open_flags, backing_id: 0 });
   },
   undelivered(opened, { handle, asked: { nodeid, flags } }, { fs, directories }) {
-    directories.remove(handle);
+    if (handle !== 0) directories.remove(handle).close();
     return fs.releasedir?.({ nodeid, fh: opened.fh ?? 0, flags }, NOBODY);
   },
 });
@@ -43,7 +43,7 @@ export function directoryOf(fh: number, { directories, negotiated }: OpContext):
 function piece(m: Message, context: OpContext, plus: boolean): Piece {
   const { fh, offset, size } = readIn(m.view, m.take(fuse_read_in.size));
   // Numbers of open directories begin at 1.
-  return { directory: directoryOf(fh, context), loose: fh === 0, nodeid: m.nodeid, offset, size, plus, minor: m.minor };
+  return { directory: directoryOf(fh, context), loose: fh === 0, nodeid: m.nodeid, offset, size, plus, context };
 }
 
 function pieceShown({ nodeid, directory, offset, size }: Piece): object {
@@ -93,8 +93,9 @@ export const releasedir = op({
   builtin: true,
   decode: releaseArgs,
   call(fs, args, request, { directories }) {
-    const fh = directories.remove(args.fh);
-    return fs.releasedir?.({ ...args, fh }, request);
+    const directory = directories.remove(args.fh);
+    directory.close();
+    return fs.releasedir?.({ ...args, fh: directory.fh }, request);
   },
   encode: nothing,
 });

@@ -16,6 +16,7 @@ import { errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
 import type { Awaitable, DirEntries, DirEntry, Entry, Request } from "../fs/types.ts";
 import { putEntry } from "./encode.ts";
+import type { OpContext } from "./op.ts";
 
 const DOTS = 2;
 /** An inode number that is not known but must not be 0, for 0 marks a deleted entry. As libfuse has it. */
@@ -64,40 +65,6 @@ export class Directory {
   }
 }
 
-/** The open directories of a session, by the number that the kernel has for them. */
-export class Directories {
-  readonly #open: (Directory | undefined)[] = [undefined];
-  readonly #free: number[] = [];
-
-  /** How many are open. */
-  get size(): number {
-    return this.#open.length - 1 - this.#free.length;
-  }
-
-  /** Remembers an open directory; answers the number for the kernel. */
-  add(fh: number): number {
-    const id = this.#free.pop() ?? this.#open.length;
-    this.#open[id] = new Directory(fh);
-    return id;
-  }
-
-  /** The directory with that number. */
-  get(id: number): Directory {
-    const found = this.#open[id];
-    if (found === undefined) throw new FuseError("EBADF", `no open directory has the number ${id}`);
-    return found;
-  }
-
-  /** Forgets one; answers the author's number of it. */
-  remove(id: number): number {
-    const found = this.get(id);
-    found.close();
-    this.#open[id] = undefined;
-    this.#free.push(id);
-    return found.fh;
-  }
-}
-
 /** A piece of a directory as the kernel asks for it. */
 export interface Piece {
   readonly directory: Directory;
@@ -109,7 +76,7 @@ export interface Piece {
   /** With the attributes of each entry. */
   readonly plus: boolean;
   /** Minor version in force. */
-  readonly minor: number;
+  readonly context: OpContext;
   /** The directory ends with this piece: the kernel has no number of it. */
   readonly loose: boolean;
 }
@@ -329,7 +296,7 @@ class Packer {
     const head = this.#head();
     const namelen = encodeNameInto(entry.name, this.#out, at + head) - at - head;
     if (this.#piece.plus) {
-      if (found !== null && found.nodeid !== 0) putEntry(this.#view, at, found, this.#piece.minor);
+      if (found !== null && found.nodeid !== 0) putEntry(this.#view, at, found, this.#piece.context);
       else this.#out.fill(0, at, at + FUSE_NAME_OFFSET_DIRENTPLUS - FUSE_NAME_OFFSET);
     }
     fuse_dirent.write(this.#view, at + head - FUSE_NAME_OFFSET, {

@@ -6,7 +6,7 @@ import { since } from "../abi/since.ts";
 import { type fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
 import type { Attr, AttrReply, Awaitable, CreateReply, Entry, ForgetArgs, OpenReply } from "../fs/types.ts";
-import type { OpContext } from "./op.ts";
+import { addFile, type OpContext } from "./op.ts";
 
 // The kernel turns a validity into its own clock ticks; 2^31 s stand for ever.
 const FOREVER = 0x7fffffff;
@@ -36,8 +36,10 @@ export function checkNumber(what: string, sum: number): void {
 const S_IFMT = 0o170000;
 const SUBMOUNT_SINCE = since("FUSE_ATTR_SUBMOUNT");
 
-/** `struct fuse_attr` of what an author answered, for a kernel of that minor version; fills what was left out. */
-export function attrOut(a: Attr, nodeid: number, minor: number): Parameters<typeof fuse_attr.write>[2] {
+/** `struct fuse_attr` of what an author answered, or the backing file knows better; fills what was left out. */
+export function attrOut(given: Attr, nodeid: number, context: OpContext): Parameters<typeof fuse_attr.write>[2] {
+  const { arbiter, negotiated: { minor } } = context;
+  const a = arbiter.attributes(nodeid, given);
   if ((a.mode & S_IFMT) === 0) {
     throw new TypeError(`attr.mode ${a.mode?.toString(8)} (octal) lacks a file type, such as 100000 or 40000`);
   }
@@ -67,8 +69,8 @@ export function attrOut(a: Attr, nodeid: number, minor: number): Parameters<type
   return out;
 }
 
-/** Packs `struct fuse_entry_out` at an offset of a view, for a kernel of that minor version. */
-export function putEntry(view: DataView, at: number, e: Entry, minor: number): void {
+/** Packs `struct fuse_entry_out` at an offset of a view. */
+export function putEntry(view: DataView, at: number, e: Entry, context: OpContext): void {
   if (!(Number.isSafeInteger(e.nodeid) && e.nodeid >= 1)) {
     throw new TypeError(`entry.nodeid is ${e.nodeid}; an inode's is a whole number from 1 to 2^53-1`);
   }
@@ -79,7 +81,7 @@ export function putEntry(view: DataView, at: number, e: Entry, minor: number): v
     attr_valid: seconds(e.attrTimeout),
     entry_valid_nsec: nanoseconds(e.entryTimeout),
     attr_valid_nsec: nanoseconds(e.attrTimeout),
-    attr: attrOut(e.attr, e.nodeid, minor),
+    attr: attrOut(e.attr, e.nodeid, context),
   });
 }
 
@@ -91,9 +93,9 @@ export function putNegative(view: DataView, at: number, timeout: number | undefi
 }
 
 /** Encoder of an {@linkcode Entry}. */
-export function entry(reply: Reply, e: Entry, _args: unknown, { negotiated }: OpContext): void {
+export function entry(reply: Reply, e: Entry, _args: unknown, context: OpContext): void {
   const at = reply.reserve(fuse_entry_out.size);
-  putEntry(reply.view, at, e, negotiated.minor);
+  putEntry(reply.view, at, e, context);
 }
 
 /** Takes back lookups. One that fails keeps none of the others from being taken back. */
@@ -113,7 +115,9 @@ export function forgetAll(fs: Filesystem, all: readonly ForgetArgs[]): Awaitable
 
 /** Takes back the lookup that an undelivered {@linkcode Entry} counted. */
 export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): Awaitable<void> {
-  if (e !== null && e.nodeid !== 0) return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
+  if (e !== null && Number.isSafeInteger(e.nodeid) && e.nodeid > 0) {
+    return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
+  }
 }
 
 /** Encoder of an {@linkcode AttrReply}. */
@@ -121,13 +125,13 @@ export function attr(
   reply: Reply,
   { attr, attrTimeout }: AttrReply,
   { nodeid }: { nodeid: number },
-  { negotiated }: OpContext,
+  context: OpContext,
 ): void {
   const at = reply.reserve(fuse_attr_out.size);
   fuse_attr_out.write(reply.view, at, {
     attr_valid: seconds(attrTimeout),
     attr_valid_nsec: nanoseconds(attrTimeout),
-    attr: attrOut(attr, nodeid, negotiated.minor),
+    attr: attrOut(attr, nodeid, context),
   });
 }
 
@@ -150,32 +154,43 @@ export const KNOWN_OPEN_BITS: readonly number[] = (() => {
 // With FOPEN_PASSTHROUGH the kernel accepts these beside it and no other.
 const WITH_PASSTHROUGH = flag.FOPEN_DIRECT_IO | flag.FOPEN_PARALLEL_DIRECT_WRITES | flag.FOPEN_NOFLUSH;
 
+/** Arguments of what opens a file, with what the kernel was told. */
+export interface Opening {
+  readonly flags: number;
+  /** The kernel's number of the handle; -1: it was not told any. */
+  handle: number;
+}
+
 /** Encoder of an open file, after the arbiter has chosen how it may be opened. */
-export function open(reply: Reply, o: OpenReply, { nodeid }: { nodeid: number }, context: OpContext): void {
+export function open(reply: Reply, o: OpenReply, nodeid: number, args: Opening, context: OpContext): void {
   const { arbiter, negotiated } = context;
   const at = reply.reserve(fuse_open_out.size);
-  const own = openBits(o);
-  // Anything else would be taken for descriptor 0.
-  if (o.backing !== undefined && !(Number.isInteger(o.backing) && o.backing >= 0)) {
-    throw new TypeError(`the answer's backing is ${o.backing}; it has to be a file descriptor`);
+  const fh = o.fh ?? 0;
+  if (!(Number.isSafeInteger(fh) && fh >= 0)) {
+    throw new TypeError(`the answer's fh is ${fh}; it has to be a whole number`);
   }
-  const { openFlags, backingId } = arbiter.opened(nodeid, o);
+  // -1 is what open(2) says where it fails; null and NaN would stand for descriptor 0.
+  const { backing } = o;
+  if (
+    backing !== undefined && !(typeof backing === "object" && backing) && !(Number.isInteger(backing) && backing >= 0)
+  ) {
+    throw new TypeError(`the answer's backing is ${backing}; it has to be a registered file or a descriptor`);
+  }
+  const own = openBits(o);
+  const decision = arbiter.opened(nodeid, args.flags, o);
+  args.handle = addFile({ nodeid, fh, decision }, context);
+  const { openFlags, backingId } = decision;
   let bits = own | openFlags;
   if (bits & flag.FOPEN_PASSTHROUGH) bits &= WITH_PASSTHROUGH | flag.FOPEN_PASSTHROUGH;
   bits &= KNOWN_OPEN_BITS[negotiated.minor];
   const backing_id = bits & flag.FOPEN_PASSTHROUGH ? backingId : 0;
-  try {
-    fuse_open_out.write(reply.view, at, { fh: o.fh ?? 0, open_flags: bits, backing_id });
-  } catch (error) {
-    arbiter.released(nodeid);
-    throw error;
-  }
+  fuse_open_out.write(reply.view, at, { fh: args.handle, open_flags: bits, backing_id });
 }
 
 /** Encoder of a file made and opened. */
-export function created(reply: Reply, c: CreateReply, _args: unknown, context: OpContext): void {
+export function created(reply: Reply, c: CreateReply, args: Opening, context: OpContext): void {
   entry(reply, c.entry, null, context);
-  open(reply, c, c.entry, context);
+  open(reply, c, c.entry.nodeid, args, context);
 }
 
 /** Encoder of an answer that says nothing but "done". */

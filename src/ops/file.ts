@@ -16,7 +16,8 @@ import {
   fuse_write_in,
   fuse_write_out,
 } from "../abi/structs.ts";
-import { ERRNO } from "../errno.ts";
+import { ERRNO, FuseError } from "../errno.ts";
+import type { Filesystem } from "../fs/filesystem.ts";
 import type {
   Awaitable,
   CopyFileRangeArgs,
@@ -25,9 +26,12 @@ import type {
   OpenArgs,
   OpenReply,
   ReleaseArgs,
+  Request,
+  WriteArgs,
 } from "../fs/types.ts";
-import { counted, created, forgetEntry, nothing, open as openReply } from "./encode.ts";
-import { NOBODY, op, type OpContext } from "./op.ts";
+import { counted, created, forgetEntry, nothing, open as openReply, type Opening } from "./encode.ts";
+import type { OpenFile } from "./handles.ts";
+import { fileOf, NOBODY, op, type OpContext, removeFile } from "./op.ts";
 
 /** Arguments of open and opendir. */
 export function openArgs(m: Message): OpenArgs {
@@ -52,35 +56,37 @@ export function fsyncArgs(m: Message): FsyncArgs {
 }
 
 const OPENED: OpenReply = Object.freeze({});
+/** No handle was told to the kernel. */
+const NONE = -1;
 
 export const open = op({
   opcode: "FUSE_OPEN",
   method: "open",
   absent: "ok",
   builtin: true,
-  decode: openArgs,
-  call: (fs, args, request): Awaitable<OpenReply> => fs.open ? fs.open(args, request) : OPENED,
+  decode(m) {
+    const asked = openArgs(m);
+    return { asked, flags: asked.flags, handle: NONE };
+  },
+  shown: ({ asked }) => asked,
+  call: (fs, { asked }, request): Awaitable<OpenReply> => fs.open ? fs.open(asked, request) : OPENED,
   encode(reply, opened, args, context) {
     // "Never ask again": from then on there are no handles.
     if (opened === OPENED && context.negotiated.flags.has("FUSE_NO_OPEN_SUPPORT")) return ERRNO.ENOSYS;
-    openReply(reply, opened, args, context);
+    openReply(reply, opened, args.asked.nodeid, args, context);
   },
-  undelivered(opened, args, context) {
-    context.arbiter.released(args.nodeid);
-    return releaseUnused(opened, args.nodeid, args.flags, context);
-  },
+  undelivered: (opened, args, context) => unopen(opened, args.asked.nodeid, args, context),
 });
 
-function releaseUnused(opened: OpenReply, nodeid: number, flags: number, { fs }: OpContext): Awaitable<void> {
-  return fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, NOBODY);
+function unopen(opened: OpenReply, nodeid: number, { flags, handle }: Opening, context: OpContext): Awaitable<void> {
+  if (handle !== NONE) removeFile(nodeid, handle, context);
+  return context.fs.release?.({ nodeid, fh: opened.fh ?? 0, flags }, NOBODY);
 }
 
-async function uncreate(made: CreateReply, { flags }: { flags: number }, context: OpContext): Promise<void> {
-  const { nodeid } = made.entry;
-  context.arbiter.released(nodeid);
+async function uncreate(made: CreateReply, args: Opening, context: OpContext): Promise<void> {
   // In the kernel's order: an inode is forgotten after its last release.
   try {
-    await releaseUnused(made, nodeid, flags, context);
+    await unopen(made, made.entry.nodeid, args, context);
   } finally {
     await forgetEntry(made.entry, null, context);
   }
@@ -96,9 +102,10 @@ export const create = op({
     const at = m.take(compat ? fuse_open_in.size : fuse_create_in.size);
     const [flags, mode] = [m.view.getUint32(at, true), m.view.getUint32(at + 4, true)];
     const umask = compat ? 0 : m.view.getUint32(at + 8, true);
-    return { parent: m.nodeid, name: m.string(), flags, mode, umask };
+    return { asked: { parent: m.nodeid, name: m.string(), flags, mode, umask }, flags, handle: NONE };
   },
-  call: (fs, args, request) => fs.create!(args, request),
+  shown: ({ asked }) => asked,
+  call: (fs, { asked }, request) => fs.create!(asked, request),
   encode: created,
   undelivered: uncreate,
 });
@@ -109,9 +116,10 @@ export const tmpfile = op({
   absent: "ENOSYS",
   decode(m) {
     const { flags, mode, umask } = m.struct(fuse_create_in);
-    return { parent: m.nodeid, flags, mode, umask };
+    return { asked: { parent: m.nodeid, flags, mode, umask }, flags, handle: NONE };
   },
-  call: (fs, args, request) => fs.tmpfile!(args, request),
+  shown: ({ asked }) => asked,
+  call: (fs, { asked }, request) => fs.tmpfile!(asked, request),
   encode: created,
   undelivered: uncreate,
 });
@@ -122,12 +130,19 @@ export const read = op({
   opcode: "FUSE_READ",
   method: "read",
   absent: "ENOSYS",
-  decode(m) {
+  builtin: true,
+  decode(m, context) {
     const { fh, offset, size, flags } = readIn(m.view, m.take(fuse_read_in.size));
-    return { nodeid: m.nodeid, fh, offset, size, flags };
+    const file = fileOf(fh, context);
+    return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, offset, size, flags }, file };
   },
-  call: (fs, args, request) => fs.read!(args, request),
-  encode(reply, data, { size }) {
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    const served = file?.decision.served;
+    if (served) return served.read(asked.offset, asked.size);
+    return fs.read ? fs.read(asked, request) : notServed();
+  },
+  encode(reply, data, { asked: { size } }) {
     if (data.length > size) throw new RangeError(`read answered ${data.length} bytes where ${size} were asked for`);
     reply.data(data);
   },
@@ -145,21 +160,30 @@ export const write = op({
   opcode: "FUSE_WRITE",
   method: "write",
   absent: "ENOSYS",
+  builtin: true,
   borrows: true,
-  decode(m) {
+  decode(m, context) {
     const { fh, offset, size, writeFlags, flags } = writeIn(m.view, m.take(fuse_write_in.size));
-    return {
+    const file = fileOf(fh, context);
+    const asked: WriteArgs = {
       nodeid: m.nodeid,
-      fh,
+      fh: file === null ? fh : file.fh,
       offset,
       data: m.data(size),
       flags,
       fromCache: (writeFlags & flag.FUSE_WRITE_CACHE) !== 0,
       killSuidgid: (writeFlags & flag.FUSE_WRITE_KILL_SUIDGID) !== 0,
     };
+    return { asked, file };
   },
-  call: (fs, args, request) => fs.write!(args, request),
-  encode: (reply, size, { data }) => reply.struct(fuse_write_out, { size: counted("write", size, data.length) }),
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    const served = file?.decision.served;
+    if (served) return served.write(asked);
+    return fs.write ? fs.write(asked, request) : notServed();
+  },
+  encode: (reply, size, { asked: { data } }) =>
+    reply.struct(fuse_write_out, { size: counted("write", size, data.length) }),
 });
 
 export const release = op({
@@ -168,10 +192,10 @@ export const release = op({
   absent: "ok",
   builtin: true,
   decode: releaseArgs,
-  call(fs, args, request, { arbiter }) {
+  call(fs, args, request, context) {
     // The kernel has let go of the handle, whatever the author answers.
-    arbiter.released(args.nodeid);
-    return fs.release?.(args, request);
+    const fh = removeFile(args.nodeid, args.fh, context);
+    return fs.release?.({ ...args, fh }, request);
   },
   encode: nothing,
 });
@@ -180,32 +204,59 @@ export const flush = op({
   opcode: "FUSE_FLUSH",
   method: "flush",
   absent: "ENOSYS",
-  decode(m) {
+  builtin: true,
+  decode(m, context) {
     const { fh, lock_owner } = m.struct(fuse_flush_in);
-    return { nodeid: m.nodeid, fh, lockOwner: lock_owner };
+    const file = fileOf(fh, context);
+    return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, lockOwner: lock_owner }, file };
   },
-  call: (fs, args, request) => fs.flush!(args, request),
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    const backed = file?.decision.backed;
+    if (!backed) return fs.flush ? fs.flush(asked, request) : notServed();
+    const flushed = backed.flush();
+    if (flushed instanceof Promise) return flushed.then(() => fs.flush?.(asked, request));
+    return fs.flush?.(asked, request);
+  },
   encode: nothing,
 });
 
 export const fsync = op({
   opcode: "FUSE_FSYNC",
   method: "fsync",
-  absent: "ENOSYS",
-  decode: fsyncArgs,
-  call: (fs, args, request) => fs.fsync!(args, request),
+  absent: "ok",
+  builtin: true,
+  decode(m, context) {
+    const asked = fsyncArgs(m);
+    const file = fileOf(asked.fh, context);
+    return { asked: file === null ? asked : { ...asked, fh: file.fh }, file };
+  },
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    if (fs.fsync) return fs.fsync(asked, request);
+    // Not ENOSYS: the kernel would ask for no other file either.
+    return file?.decision.backed?.fsync(asked.datasync);
+  },
   encode: nothing,
 });
 
 export const fallocate = op({
   opcode: "FUSE_FALLOCATE",
   method: "fallocate",
-  absent: "ENOSYS",
-  decode(m) {
+  absent: "EOPNOTSUPP",
+  builtin: true,
+  decode(m, context) {
     const { fh, offset, length, mode } = m.struct(fuse_fallocate_in);
-    return { nodeid: m.nodeid, fh, offset, length, mode };
+    const file = fileOf(fh, context);
+    return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, offset, length, mode }, file };
   },
-  call: (fs, args, request) => fs.fallocate!(args, request),
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    if (fs.fallocate) return fs.fallocate(asked, request);
+    const backed = file?.decision.backed;
+    if (!backed) throw new FuseError("EOPNOTSUPP");
+    return backed.fallocate(asked.mode, asked.offset, asked.length);
+  },
   encode: nothing,
 });
 
@@ -213,26 +264,53 @@ export const lseek = op({
   opcode: "FUSE_LSEEK",
   method: "lseek",
   absent: "ENOSYS",
-  decode(m) {
+  builtin: true,
+  decode(m, context) {
     const { fh, offset, whence } = m.struct(fuse_lseek_in);
-    return { nodeid: m.nodeid, fh, offset, whence };
+    const file = fileOf(fh, context);
+    return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, offset, whence }, file };
   },
-  call: (fs, args, request) => fs.lseek!(args, request),
+  shown: ({ asked }) => asked,
+  call(fs, { asked, file }, request) {
+    if (fs.lseek) return fs.lseek(asked, request);
+    return file?.decision.backed ? file.decision.backed.lseek(asked.offset, asked.whence) : notServed();
+  },
   encode: (reply, offset) => reply.struct(fuse_lseek_out, { offset: counted("lseek", offset) }),
 });
 
-function copyArgs(m: Message, most: number): CopyFileRangeArgs {
+/** Nobody serves this request: the kernel asks no more, and helps itself where it can. */
+function notServed(): never {
+  throw new FuseError("ENOSYS");
+}
+
+interface Copying {
+  readonly asked: CopyFileRangeArgs;
+  readonly from: OpenFile | null;
+  readonly to: OpenFile | null;
+}
+
+function copyArgs(m: Message, most: number, context: OpContext): Copying {
   const a = m.struct(fuse_copy_file_range_in);
-  return {
+  const from = fileOf(a.fh_in, context), to = fileOf(a.fh_out, context);
+  const asked = {
     nodeid: m.nodeid,
-    fh: a.fh_in,
+    fh: from === null ? a.fh_in : from.fh,
     offset: a.off_in,
     newNodeid: a.nodeid_out,
-    newFh: a.fh_out,
+    newFh: to === null ? a.fh_out : to.fh,
     newOffset: a.off_out,
     length: Math.min(a.len, most),
     flags: a.flags,
   };
+  return { asked, from, to };
+}
+
+function copy(fs: Filesystem, { asked, from, to }: Copying, request: Request): Awaitable<number> {
+  if (fs.copyFileRange) return fs.copyFileRange(asked, request);
+  const source = from?.decision.backed, target = to?.decision.backed;
+  // Between these the kernel copies by reading and writing; after ENOSYS it would between all others as well.
+  if (!source || !target) throw new FuseError("EOPNOTSUPP");
+  return source.copyTo(asked.offset, target, asked.newOffset, asked.length);
 }
 
 // Whole pages that its answer can count.
@@ -241,18 +319,23 @@ const MOST_OF_32_BITS = 0xfffff000;
 export const copyFileRange = op({
   opcode: "FUSE_COPY_FILE_RANGE",
   method: "copyFileRange",
-  absent: "ENOSYS",
-  decode: (m) => copyArgs(m, MOST_OF_32_BITS),
-  call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode: (reply, size, { length }) => reply.struct(fuse_write_out, { size: counted("copyFileRange", size, length) }),
+  absent: "EOPNOTSUPP",
+  builtin: true,
+  decode: (m, context) => copyArgs(m, MOST_OF_32_BITS, context),
+  shown: ({ asked }) => asked,
+  call: copy,
+  encode: (reply, size, { asked: { length } }) =>
+    reply.struct(fuse_write_out, { size: counted("copyFileRange", size, length) }),
 });
 
 export const copyFileRange64 = op({
   opcode: "FUSE_COPY_FILE_RANGE_64",
   method: "copyFileRange",
-  absent: "ENOSYS",
-  decode: (m) => copyArgs(m, Number.MAX_SAFE_INTEGER),
-  call: (fs, args, request) => fs.copyFileRange!(args, request),
-  encode: (reply, size, { length }) =>
+  absent: "EOPNOTSUPP",
+  builtin: true,
+  decode: (m, context) => copyArgs(m, Number.MAX_SAFE_INTEGER, context),
+  shown: ({ asked }) => asked,
+  call: copy,
+  encode: (reply, size, { asked: { length } }) =>
     reply.struct(fuse_copy_file_range_out, { bytes_copied: counted("copyFileRange", size, length) }),
 });

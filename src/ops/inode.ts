@@ -10,17 +10,18 @@ import {
   fuse_statx_in,
   fuse_statx_out,
 } from "../abi/structs.ts";
-import type { Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
+import type { AttrReply, Awaitable, GetattrArgs, SetattrArgs, Statfs } from "../fs/types.ts";
 import { attr, attrOut, checkNumber, counted, nanoseconds, nothing, seconds } from "./encode.ts";
-import { op } from "./op.ts";
+import { authorsFh, op } from "./op.ts";
 
 export const getattr = op({
   opcode: "FUSE_GETATTR",
   method: "getattr",
   absent: "ENOSYS",
-  decode(m): GetattrArgs {
+  decode(m, context): GetattrArgs {
     const { getattr_flags, fh } = m.struct(fuse_getattr_in);
-    return getattr_flags & flag.FUSE_GETATTR_FH ? { nodeid: m.nodeid, fh } : { nodeid: m.nodeid };
+    if ((getattr_flags & flag.FUSE_GETATTR_FH) === 0) return { nodeid: m.nodeid };
+    return { nodeid: m.nodeid, fh: authorsFh(fh, context) };
   },
   call: (fs, args, request) => fs.getattr!(args, request),
   encode: attr,
@@ -33,7 +34,8 @@ export const setattr = op({
   opcode: "FUSE_SETATTR",
   method: "setattr",
   absent: "ENOSYS",
-  decode(m, { negotiated }): SetattrArgs {
+  decode(m, context): SetattrArgs {
+    const { negotiated } = context;
     const a = m.struct(fuse_setattr_in);
     const has = (bit: number) => (a.valid & bit) !== 0;
     // Before a write that does not come by (passthrough) the kernel asks for the set-id bits to be cleared with a
@@ -42,7 +44,7 @@ export const setattr = op({
       !has(CHANGES) && negotiated.flags.has("FUSE_HANDLE_KILLPRIV_V2");
     return {
       nodeid: m.nodeid,
-      ...has(flag.FATTR_FH) && { fh: a.fh },
+      ...has(flag.FATTR_FH) && { fh: authorsFh(a.fh, context) },
       ...has(flag.FATTR_MODE) && { mode: a.mode },
       ...has(flag.FATTR_UID) && { uid: a.uid },
       ...has(flag.FATTR_GID) && { gid: a.gid },
@@ -58,7 +60,12 @@ export const setattr = op({
       ...has(flag.FATTR_LOCKOWNER) && { lockOwner: a.lock_owner },
     };
   },
-  call: (fs, args, request) => fs.setattr!(args, request),
+  call(fs, args, request, { arbiter }): Awaitable<AttrReply> {
+    // What the author refuses must not have happened to the backing file.
+    const agreed = (reply: AttrReply) => (arbiter.changed(args), reply);
+    const reply = fs.setattr!(args, request);
+    return reply instanceof Promise ? reply.then(agreed) : agreed(reply);
+  },
   encode: attr,
 });
 
@@ -70,18 +77,18 @@ export const statx = op({
   opcode: "FUSE_STATX",
   method: "statx",
   absent: "ENOSYS",
-  decode(m) {
+  decode(m, context) {
     const { getattr_flags, fh, sx_flags, sx_mask } = m.struct(fuse_statx_in);
     return {
       nodeid: m.nodeid,
-      ...(getattr_flags & flag.FUSE_GETATTR_FH) !== 0 && { fh },
+      ...(getattr_flags & flag.FUSE_GETATTR_FH) !== 0 && { fh: authorsFh(fh, context) },
       flags: sx_flags,
       mask: sx_mask,
     };
   },
   call: (fs, args, request) => fs.statx!(args, request),
-  encode(reply, value, { nodeid }, { negotiated }) {
-    const a = attrOut(value.attr, nodeid, negotiated.minor);
+  encode(reply, value, { nodeid }, context) {
+    const a = attrOut(value.attr, nodeid, context);
     const { btime = 0, btimeNsec = 0 } = value;
     checkNumber("statx", btimeNsec);
     reply.struct(fuse_statx_out, {

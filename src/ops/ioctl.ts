@@ -4,7 +4,7 @@ import { fuse_ioctl_in, fuse_ioctl_iovec, fuse_ioctl_out, fuse_poll_in, fuse_pol
 import type { IoctlRange } from "../fs/types.ts";
 import { directoryOf } from "./dir.ts";
 import { counted } from "./encode.ts";
-import { op } from "./op.ts";
+import { authorsFh, op } from "./op.ts";
 
 export const ioctl = op({
   opcode: "FUSE_IOCTL",
@@ -17,7 +17,7 @@ export const ioctl = op({
     const directory = has(flag.FUSE_IOCTL_DIR);
     return {
       nodeid: m.nodeid,
-      fh: directory ? directoryOf(fh, context).fh : fh,
+      fh: directory ? directoryOf(fh, context).fh : authorsFh(fh, context),
       cmd,
       arg,
       data: m.data(in_size),
@@ -67,11 +67,11 @@ export const poll = op({
   opcode: "FUSE_POLL",
   method: "poll",
   absent: "ENOSYS",
-  decode(m) {
+  decode(m, context) {
     const { fh, kh, flags, events } = m.struct(fuse_poll_in);
     return {
       nodeid: m.nodeid,
-      fh,
+      fh: authorsFh(fh, context),
       kh,
       events: m.minor < EVENTS_SINCE ? ALL_EVENTS : events,
       notify: (flags & flag.FUSE_POLL_SCHEDULE_NOTIFY) !== 0,

@@ -4,11 +4,11 @@ import type { Message } from "../abi/message.ts";
 import { fuse_lk_in, fuse_lk_out } from "../abi/structs.ts";
 import type { LockArgs } from "../fs/types.ts";
 import { nothing } from "./encode.ts";
-import { op } from "./op.ts";
+import { authorsFh, op, type OpContext } from "./op.ts";
 
-function lockArgs(m: Message): LockArgs {
+function lockArgs(m: Message, context: OpContext): LockArgs {
   const { fh, owner, lk, lk_flags } = m.struct(fuse_lk_in);
-  return { nodeid: m.nodeid, fh, owner, lock: lk, flock: (lk_flags & FUSE_LK_FLOCK) !== 0 };
+  return { nodeid: m.nodeid, fh: authorsFh(fh, context), owner, lock: lk, flock: (lk_flags & FUSE_LK_FLOCK) !== 0 };
 }
 
 export const getlk = op({

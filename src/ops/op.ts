@@ -3,30 +3,96 @@ import type { Message, Reply } from "../abi/message.ts";
 import type { OpcodeName } from "../abi/opcode.ts";
 import type { ErrnoName } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
-import type { Awaitable, OpenReply, Request } from "../fs/types.ts";
-import type { Directories } from "./directories.ts";
+import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
+import type { Directory } from "./directories.ts";
+import type { Handles, OpenFile } from "./handles.ts";
 
-/** The part of the open reply that has to agree with what else is open. */
+/** A file whose data the session moves itself, without the author's methods. */
+export interface ServedFile {
+  /** Reads; the bytes are borrowed until the next call where they are answered at once. */
+  read(offset: number, size: number): Awaitable<Uint8Array>;
+  /** Writes; answers how many bytes. */
+  write(args: WriteArgs): Awaitable<number>;
+}
+
+/** What the session does for an open file where its author has no method for it. */
+export interface BackedFile extends ServedFile {
+  fsync(datasync: boolean): Awaitable<void>;
+  fallocate(mode: number, offset: number, length: number): Awaitable<void>;
+  lseek(offset: number, whence: number): Awaitable<number>;
+  /** Copies to another such file; answers how many bytes. */
+  copyTo(offset: number, to: BackedFile, toOffset: number, length: number): Awaitable<number>;
+  /** close(2) of a descriptor: what it throws is the closer's error. */
+  flush(): Awaitable<void>;
+}
+
+/** How an open is answered. */
 export interface OpenDecision {
   /** `FOPEN_*` bits to add. */
   readonly openFlags: number;
   /** Backing id, or 0. */
   readonly backingId: number;
+  /** Reads and writes of this handle, where they are not the author's. */
+  readonly served: ServedFile | null;
+  /** The backing file of the inode, for all else. */
+  readonly backed: BackedFile | null;
+  /** Whether the release has to tell this handle from others of its inode. */
+  readonly tracked: boolean;
 }
 
 /** Chooses an open reply that the kernel accepts, and keeps count. */
 export interface OpenArbiter {
-  /** An open or create of this inode is about to be answered. */
-  opened(nodeid: number, reply: OpenReply): OpenDecision;
-  /** A handle of this inode was released, or its open reply was not delivered. */
-  released(nodeid: number): void;
+  /** An open or create of this inode is about to be answered. Throws where it has to be refused. */
+  opened(nodeid: number, flags: number, reply: OpenReply): OpenDecision;
+  /** A handle of this inode was released, or its open reply was not delivered; null: one that is not tracked. */
+  released(nodeid: number, decision: OpenDecision | null): void;
+  /** The attributes of an inode as its backing file has them now. */
+  attributes(nodeid: number, attr: Attr): Attr;
+  /** The author has agreed to a setattr. */
+  changed(args: SetattrArgs): void;
 }
+
+/** Of an inode without a backing file. */
+export const PLAIN: OpenDecision = Object.freeze({
+  openFlags: 0,
+  backingId: 0,
+  served: null,
+  backed: null,
+  tracked: false,
+});
 
 /** The arbiter of a session without a device: nothing is backed. */
 export const UNBACKED: OpenArbiter = {
-  opened: () => ({ openFlags: 0, backingId: 0 }),
+  opened: () => PLAIN,
   released: () => {},
+  attributes: (_nodeid, attr) => attr,
+  changed: () => {},
 };
+
+// Handles that are tracked have the last 2^32 numbers. Others are the author's own.
+const TRACKED = 2 ** 53 - 2 ** 32;
+
+/** Gives an open file its number for the kernel. */
+export function addFile(file: OpenFile, { files }: OpContext): number {
+  return file.decision.tracked || file.fh >= TRACKED ? TRACKED + files.add(file) : file.fh;
+}
+
+/** The open file with the kernel's number, where it is tracked. */
+export function fileOf(fh: number, { files }: OpContext): OpenFile | null {
+  return fh < TRACKED ? null : files.get(fh - TRACKED);
+}
+
+/** The author's number of the open file with the kernel's number. */
+export function authorsFh(fh: number, { files }: OpContext): number {
+  return fh < TRACKED ? fh : files.get(fh - TRACKED).fh;
+}
+
+/** Forgets an open file; answers the author's number of it. */
+export function removeFile(nodeid: number, fh: number, { arbiter, files }: OpContext): number {
+  const file = fh < TRACKED ? null : files.remove(fh - TRACKED);
+  arbiter.released(nodeid, file && file.decision);
+  return file === null ? fh : file.fh;
+}
 
 /** The request where the session itself calls a method, to take back what nobody got. */
 export const NOBODY: Request = {
@@ -44,7 +110,8 @@ export const NOBODY: Request = {
 export interface OpContext {
   readonly fs: Filesystem;
   readonly arbiter: OpenArbiter;
-  readonly directories: Directories;
+  readonly files: Handles<OpenFile>;
+  readonly directories: Handles<Directory>;
   readonly negotiated: Negotiated;
   /** The caller of the request with this number, in halves, got a signal. */
   interrupt(low: number, high: number): void;

@@ -5,7 +5,8 @@ import { OverflowError } from "../abi/layout.ts";
 import { Message, Reply, type RequestBuffer, WireError } from "../abi/message.ts";
 import { ERRNO, errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
-import { Directories } from "../ops/directories.ts";
+import type { Directory } from "../ops/directories.ts";
+import { Handles, type OpenFile } from "../ops/handles.ts";
 import { type Op, type OpContext, type OpenArbiter, UNBACKED } from "../ops/op.ts";
 import { ROWS } from "../ops/table.ts";
 import { Call } from "./call.ts";
@@ -64,7 +65,8 @@ export class Dispatcher {
   readonly #hooks: DispatchHooks;
   readonly #message = new Message();
   readonly #reply = new Reply();
-  readonly #directories = new Directories();
+  readonly #files = new Handles<OpenFile>("file");
+  readonly #directories = new Handles<Directory>("directory");
   /** The calls that are not answered yet, by the number that an interrupt names. */
   readonly #pending = new Map<number, Call>();
   /** Interrupts that came before their request, by the same number. */
@@ -78,6 +80,7 @@ export class Dispatcher {
     this.#context = {
       fs,
       arbiter: hooks.arbiter ?? UNBACKED,
+      files: this.#files,
       directories: this.#directories,
       negotiated: NOT_YET,
       interrupt: (low, high) => this.#interrupt(keyOf(low, high)),
@@ -88,6 +91,11 @@ export class Dispatcher {
   /** How many asynchronous answers are under way. */
   get pending(): number {
     return this.#pending.size;
+  }
+
+  /** How many files the kernel has open that are tracked, for their backing. */
+  get trackedFiles(): number {
+    return this.#files.size;
   }
 
   /** How many directories the kernel has open. */
@@ -169,6 +177,8 @@ export class Dispatcher {
         errno = row.encode?.(reply, value, call.args, this.#context) ?? 0;
       } catch (error) {
         if (wanted) this.#fail(call, error);
+        // What cannot be packed may name nothing that can be taken back either, and its author has been told.
+        if (row.undelivered !== undefined) this.#takeBack(call, value, false);
         return;
       }
       reply.finish(call.low, call.high, errno);
@@ -180,11 +190,11 @@ export class Dispatcher {
   }
 
   /** Takes back what an answer counted that nobody got. The answer is given: what fails now can only be told. */
-  async #takeBack(call: Call, value: unknown): Promise<void> {
+  async #takeBack(call: Call, value: unknown, told = true): Promise<void> {
     try {
       await call.row!.undelivered!(value, call.args, this.#context);
     } catch (error) {
-      if (isBug(error)) this.#report(error, call.row!.opcode, call.nodeid);
+      if (told && isBug(error)) this.#report(error, call.row!.opcode, call.nodeid);
     }
   }
 

@@ -11,9 +11,10 @@ import type { Libc } from "../../ffi/libc.ts";
 import type { Reply, RequestBuffer } from "../abi/message.ts";
 import { ABORTED, type Device, GONE } from "../device.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import type { Passthrough } from "../fs/backing.ts";
 import type { Connection, Filesystem, Negotiated } from "../fs/filesystem.ts";
 import type { Notifications } from "../fs/notifications.ts";
-import { PassthroughRegistry, type PassthroughStats } from "../passthrough/registry.ts";
+import { PassthroughRegistry } from "../passthrough/registry.ts";
 import { BufferPool } from "./buffers.ts";
 import type { CharacterDeviceOptions } from "./cuse.ts";
 import { Dispatcher } from "./dispatch.ts";
@@ -31,14 +32,6 @@ const HEADER_ROOM = 4096;
 
 /** How a session ended: the mount went away, or the connection was aborted under it. */
 export type SessionEnd = "unmounted" | "aborted";
-
-/** What a session shows of its backing files. */
-export interface Passthrough {
-  /** Why no file can be handed to the kernel; null where that is possible. */
-  readonly unavailable: string | null;
-  /** Counts of ids and fallbacks. */
-  stats(): PassthroughStats;
-}
 
 enum Drained {
   /** Nothing is there to be read. */
@@ -85,7 +78,7 @@ export class SessionLoop {
     this.#connection = connection;
     this.#waiter = new Waiter(libc, device.fd);
     this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight);
-    this.#registry = new PassthroughRegistry(device);
+    this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth);
     this.#handshake.promise.catch(() => {});
     this.#notifier = new Notifier({
       send: (message) => device.send(message, message.length, null),
@@ -226,7 +219,7 @@ export class SessionLoop {
   #ready(negotiated: Negotiated): void {
     this.#registry.enable(negotiated.flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough());
     this.#notifier.begin(negotiated.minor);
-    this.#fs.init?.({ negotiated, notify: this.#notifier, ...this.#connection });
+    this.#fs.init?.({ negotiated, notify: this.#notifier, passthrough: this.#registry, ...this.#connection });
     this.#handshake.resolve(negotiated);
   }
 

@@ -1,6 +1,7 @@
 /** Attributes, entries, timeouts and open flags, in bytes. */
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { Attr, OpenReply } from "../../src/fs/types.ts";
+import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { c, connect, field, Wire } from "../support/wire.ts";
 
 const TIMEOUTS: readonly [timeout: number | undefined, s: number, ns: number][] = [
@@ -135,7 +136,7 @@ Deno.test("open: with passthrough only the bits that the kernel takes beside it 
       }),
     },
     {},
-    { opened: () => ({ openFlags: 128, backingId: 2 ** 31 - 1 }), released: () => {} },
+    { ...UNBACKED, opened: () => ({ ...PLAIN, openFlags: 128, backingId: 2 ** 31 - 1 }) },
   );
   wire.init();
   const { body } = wire.send("FUSE_OPEN", { parts: [c("fuse_open_in")] });

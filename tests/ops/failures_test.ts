@@ -4,6 +4,7 @@ import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { DirEntries } from "../../src/fs/types.ts";
+import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { type Answer, c, connect, opendir, type Report, settled, utf8, Wire } from "../support/wire.ts";
 import { bodyOf, type Case, ENTRY, NODEID, SERVED } from "./cases.ts";
 
@@ -208,7 +209,8 @@ Deno.test("opens that cannot be answered leave nothing open with the arbiter", (
     for (const value of invalid) {
       let open = 0;
       const wire = new Wire({ open: () => value as any, create: () => value as any }, {}, {
-        opened: () => (open++, { openFlags: 0, backingId: 0 }),
+        ...UNBACKED,
+        opened: () => (open++, PLAIN),
         released: () => void open--,
       });
       wire.init();

@@ -7,7 +7,7 @@ import { type Body, c, connect, opendir, type Values } from "../support/wire.ts"
 const FILE = { attr: { mode: 0o100644 } };
 
 const SETATTR: Values = {
-  fh: 2 ** 53 - 1,
+  fh: 2 ** 53 - 2 ** 32 - 1,
   size: 2 ** 52,
   lock_owner: 0xffff_ffff_ffff_fffen,
   atime: -1,
@@ -29,7 +29,7 @@ const VALID: readonly [bit: number, args: Record<string, unknown>][] = [
   [1 << 3, { size: 2 ** 52 }],
   [1 << 4, { atime: -1, atimeNsec: 4 }],
   [1 << 5, { mtime: 2 ** 40, mtimeNsec: 999_999_999 }],
-  [1 << 6, { fh: 2 ** 53 - 1 }],
+  [1 << 6, { fh: 2 ** 53 - 2 ** 32 - 1 }],
   [1 << 7, { atime: "now" }],
   [1 << 8, { mtime: "now" }],
   [1 << 9, { lockOwner: 0xffff_ffff_ffff_fffen }],
@@ -128,7 +128,12 @@ Deno.test("a number of 2^53-1 reaches the method; a larger one is EOVERFLOW, and
       const { fs, calls } = counting();
       const wire = connect(fs);
       const send = (value: bigint) => wire.send(opcode, { parts: [c(struct, { [field]: value }), ...rest] }).error;
-      assertStrictEquals(send(2n ** 53n - 1n), "EXDEV", `${opcode} ${field}`);
+      // The last 2^32 numbers of handles are the session's.
+      const handle = field.startsWith("fh");
+      assertStrictEquals(send(2n ** 53n - 1n - (handle ? 2n ** 32n : 0n)), "EXDEV", `${opcode} ${field}`);
+      // Those of attributes come with a flag, which is not set here.
+      const optional = ["FUSE_GETATTR", "FUSE_SETATTR", "FUSE_STATX"].includes(opcode);
+      if (handle && !optional) assertStrictEquals(send(2n ** 53n - 1n), "EBADF", `${opcode} ${field}`);
       assertStrictEquals(calls(), 1);
       const signed = field.endsWith("time");
       if (signed) assertStrictEquals(send(-(2n ** 53n) + 1n), "EXDEV");

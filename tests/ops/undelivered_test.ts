@@ -4,6 +4,7 @@ import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { Request } from "../../src/fs/types.ts";
+import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { c, opendir, settled, Wire } from "../support/wire.ts";
 import { bodyOf, CASES, NODEID } from "./cases.ts";
 
@@ -24,7 +25,8 @@ function recording(fs: Filesystem): { wire: Wire; log: unknown[] } {
     },
     {},
     {
-      opened: (nodeid) => (log.push(["opened", nodeid]), { openFlags: 0, backingId: 0 }),
+      ...UNBACKED,
+      opened: (nodeid) => (log.push(["opened", nodeid]), PLAIN),
       released: (nodeid) => void log.push(["released", nodeid]),
     },
   );
@@ -157,6 +159,26 @@ Deno.test("what fails while it is taken back is told, answered no more, and keep
       assertEquals(log, ["FUSE_LOOKUP", "FUSE_CREATE"].includes(opcode) ? ["forget"] : []);
     }
     assertStrictEquals(wire.dispatcher.openDirectories, 0);
+  }
+});
+
+Deno.test("what cannot be packed is taken back as well, and reported once", async () => {
+  const nonsense: any = { fh: 9, backing: NaN };
+  const created: any = { ...nonsense, entry: entry() };
+  const released = (nodeid: number, flags: number) => ["release", { nodeid, fh: 9, flags }, NONE];
+  const cases: [OpcodeName, Filesystem, unknown[]][] = [
+    ["FUSE_OPEN", { open: () => nonsense }, [released(NODEID, 0o102002)]],
+    ["FUSE_CREATE", { create: () => created }, [released(5, 0o101102), forgotten]],
+    ["FUSE_TMPFILE", { tmpfile: () => Promise.resolve(created) }, [released(5, 0o101102), forgotten]],
+    ["FUSE_LOOKUP", { lookup: () => ({ nodeid: 5, attr: { mode: 0 } }) }, [forgotten]],
+    ["FUSE_LOOKUP", { lookup: () => ({ nodeid: NaN, attr: FILE }) }, []],
+  ];
+  for (const [opcode, fs, expected] of cases) {
+    const { wire, log } = recording(fs);
+    assertStrictEquals((await wire.ask(opcode, bodyOf(CASES[opcode]))).error, "EIO");
+    await settled();
+    assertEquals(log, expected);
+    assertEquals(wire.reports.map((r) => r.opcode), [opcode]);
   }
 });
 

@@ -1,7 +1,8 @@
 /** The registry of backing ids, against a kernel that knows nothing but its own rules. */
-import { assert, assertEquals, assertMatch, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import { libc } from "../../ffi/load.ts";
 import type { Device } from "../../src/device.ts";
-import { ERRNO, type ErrnoName } from "../../src/errno.ts";
+import { ERRNO, type ErrnoName, FuseError } from "../../src/errno.ts";
 import type { OpenReply } from "../../src/fs/types.ts";
 import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
 import { Random } from "../support/random.ts";
@@ -9,6 +10,7 @@ import { c, field, Wire } from "../support/wire.ts";
 
 const BACKING_OPEN = 0x4010e501, BACKING_CLOSE = 0x4004e502;
 const DIRECT_IO = 1, PASSTHROUGH = 128;
+const STACKED = "the file lies on a stacked file system, or in this mount; option maxStackDepth: 2 allows the first";
 
 type Mode = "passthrough" | "cached" | "direct";
 
@@ -76,13 +78,36 @@ class Kernel {
   }
 }
 
-function enabled(): { kernel: Kernel; registry: PassthroughRegistry } {
+type Decision = ReturnType<PassthroughRegistry["opened"]>;
+
+/** A registry with the handles that are open. */
+class Registry extends PassthroughRegistry {
+  readonly #open = new Map<number, Decision[]>();
+
+  /** Opens for reading and writing. */
+  open(nodeid: number, reply: OpenReply, flags: number = O.RDWR): Decision {
+    const decision = this.opened(nodeid, flags, reply);
+    this.#open.set(nodeid, [...this.#open.get(nodeid) ?? [], decision]);
+    return decision;
+  }
+
+  /** One handle is gone. */
+  release(nodeid: number, which = 0): void {
+    const [decision] = this.#open.get(nodeid)!.splice(which, 1);
+    this.released(nodeid, decision.tracked ? decision : null);
+  }
+}
+
+function enabled(maxStackDepth = 1): { kernel: Kernel; registry: Registry } {
   const kernel = new Kernel();
-  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  const registry = new Registry(libc(), kernel as unknown as Device, maxStackDepth);
   registry.enable(null);
   return { kernel, registry };
 }
 
+/** What a decision says to the kernel. */
+const words = ({ openFlags, backingId }: Decision) => ({ openFlags, backingId });
+const { O } = libc();
 const backed = (fd: number): OpenReply => ({ backing: fd });
 const CACHED: OpenReply = {};
 const DIRECT: OpenReply = { directIo: true };
@@ -133,20 +158,20 @@ for (const [what, steps] of RULES) {
     for (const [step, expected] of steps) {
       if (step === "release") {
         kernel.release(2);
-        registry.released(2);
+        registry.release(2);
         continue;
       }
-      const decision = registry.opened(2, step);
+      const decision = registry.open(2, step);
       kernel.open(2, step, decision);
       const { openFlags, backingId } = decision;
-      const words = openFlags & PASSTHROUGH ? ["passthrough", backingId] : ["plain"];
-      if (openFlags & DIRECT_IO) words.push("direct");
-      assertStrictEquals(words.join(" "), expected);
+      const said = openFlags & PASSTHROUGH ? ["passthrough", backingId] : ["plain"];
+      if (openFlags & DIRECT_IO) said.push("direct");
+      assertStrictEquals(said.join(" "), expected);
       assertStrictEquals(registry.stats().open, kernel.ids.size);
     }
     while (kernel.handles(2) > 0) {
       kernel.release(2);
-      registry.released(2);
+      registry.release(2);
     }
     assertStrictEquals(kernel.ids.size, 0);
     const { registered, closed, open } = registry.stats();
@@ -156,9 +181,9 @@ for (const [what, steps] of RULES) {
 
 Deno.test("registry: inodes have ids of their own, also for one descriptor", () => {
   const { kernel, registry } = enabled();
-  assertEquals([2, 3, 4].map((nodeid) => registry.opened(nodeid, backed(9)).backingId), [1, 2, 3]);
+  assertEquals([2, 3, 4].map((nodeid) => registry.open(nodeid, backed(9)).backingId), [1, 2, 3]);
   assertEquals([...kernel.ids], [[1, 9], [2, 9], [3, 9]]);
-  registry.released(3);
+  registry.release(3);
   assertEquals(kernel.closed, [2]);
   assertEquals(registry.stats(), { registered: 3, closed: 1, open: 2, fallbacks: {} });
 });
@@ -167,8 +192,9 @@ Deno.test("registry: a fallback is counted by its reason, and the file is served
   const { kernel, registry } = enabled();
   const refuse = (nodeid: number, errno: ErrnoName) => {
     kernel.refusal = errno;
-    const decision = registry.opened(nodeid, backed(5));
-    assertEquals(decision, { openFlags: 0, backingId: 0 });
+    const decision = registry.open(nodeid, backed(5));
+    assertEquals(words(decision), { openFlags: 0, backingId: 0 });
+    assert(decision.served !== null);
     kernel.open(nodeid, {}, decision);
   };
   refuse(2, "ELOOP");
@@ -182,7 +208,7 @@ Deno.test("registry: a fallback is counted by its reason, and the file is served
     closed: 0,
     open: 0,
     fallbacks: {
-      "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 2,
+      [`FUSE_DEV_IOC_BACKING_OPEN says ELOOP: ${STACKED}`]: 2,
       "FUSE_DEV_IOC_BACKING_OPEN says EISDIR": 1,
       "the inode is open through the page cache": 1,
     },
@@ -190,29 +216,84 @@ Deno.test("registry: a fallback is counted by its reason, and the file is served
   assertStrictEquals(registry.unavailable, null);
   // A later inode is asked for again.
   kernel.refusal = null;
-  assertStrictEquals(registry.opened(5, backed(5)).backingId, 1);
+  assertStrictEquals(registry.open(5, backed(5)).backingId, 1);
   // And the one that was refused as well, once it is closed.
   for (const _ of [1, 2]) {
     kernel.release(2);
-    registry.released(2);
+    registry.release(2);
   }
-  assertStrictEquals(registry.opened(2, backed(5)).backingId, 2);
+  assertStrictEquals(registry.open(2, backed(5)).backingId, 2);
+});
+
+Deno.test("registry: with stacking allowed, ELOOP is not explained by its lack", () => {
+  const { kernel, registry } = enabled(2);
+  kernel.refusal = "ELOOP";
+  registry.open(2, backed(5));
+  assertEquals(registry.stats().fallbacks, { "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 1 });
+});
+
+Deno.test("registry: handles opened before a reason to fall back was known are counted as well", () => {
+  for (const reason of [null, "it is off"]) {
+    const { registry } = enabled();
+    registry.enable(reason);
+    registry.open(2, CACHED);
+    const file = registry.register({ memfd: "a" });
+    registry.open(2, { backing: file });
+    registry.release(2);
+    assertStrictEquals(file.state, "open");
+    registry.release(2);
+    assertStrictEquals(file.state, "closed");
+  }
+});
+
+Deno.test("registry: a file that is closed is not what the inode's next open gets", () => {
+  const { registry } = enabled();
+  registry.open(2, CACHED);
+  const [a, b] = ["a", "b"].map((memfd) => registry.register({ memfd }));
+  registry.open(2, { backing: a });
+  registry.release(2, 1);
+  assertStrictEquals(a.state, "closed");
+  const { served } = registry.open(2, { backing: b });
+  assertStrictEquals(served as unknown, b);
+  assertThrows(() => registry.open(3, { backing: a }), FuseError, "closed");
+});
+
+Deno.test("registry: a descriptor as it is serves the handle that it was answered for, and no other", () => {
+  const { kernel, registry } = enabled();
+  kernel.refusal = "ELOOP";
+  const first = registry.open(2, backed(5)), second = registry.open(2, backed(6)), none = registry.open(2, CACHED);
+  assertEquals([first, second, none].map((d) => d.served?.fd), [5, 6, undefined]);
+  assertEquals([first, second, none].map((d) => d.backed?.fd), [5, 6, undefined]);
+  // Another inode's file may have the number by now.
+  registry.release(2);
+  kernel.refusal = null;
+  assertStrictEquals(registry.open(3, backed(5)).backingId, 1);
+  assertEquals([...kernel.ids], [[1, 5]]);
+});
+
+Deno.test("registry: opens that did not ask are no fallbacks", () => {
+  const { registry } = enabled();
+  registry.enable("it is off");
+  registry.open(2, { backing: registry.register({ memfd: "a" }) });
+  const { served, backed } = registry.open(2, CACHED);
+  assertEquals([served === null, backed === null], [true, false]);
+  assertEquals(registry.stats().fallbacks, { "it is off": 1 });
 });
 
 Deno.test("registry: a refused open with directIo leaves the way open for the next", () => {
   const { kernel, registry } = enabled();
   kernel.refusal = "EMFILE";
-  assertStrictEquals(registry.opened(2, { backing: 5, directIo: true }).backingId, 0);
+  assertStrictEquals(registry.open(2, { backing: 5, directIo: true }).backingId, 0);
   kernel.refusal = null;
-  assertStrictEquals(registry.opened(2, backed(5)).backingId, 1);
+  assertStrictEquals(registry.open(2, backed(5)).backingId, 1);
 });
 
 Deno.test("registry: EPERM is about us, not about a file: it is remembered and explained", () => {
   const { kernel, registry } = enabled();
-  kernel.open(9, backed(7), registry.opened(9, backed(7)));
+  kernel.open(9, backed(7), registry.open(9, backed(7)));
   kernel.refusal = "EPERM";
   for (const nodeid of [2, 3, 4]) {
-    kernel.open(nodeid, backed(5), registry.opened(nodeid, backed(5)));
+    kernel.open(nodeid, backed(5), registry.open(nodeid, backed(5)));
   }
   assertEquals(kernel.asked, [7, 5]);
   assertMatch(registry.unavailable!, /EPERM.*CAP_SYS_ADMIN in the initial user namespace/);
@@ -220,25 +301,25 @@ Deno.test("registry: EPERM is about us, not about a file: it is remembered and e
   assertStrictEquals(counts.reduce((sum, [, count]) => sum + count, 0), 3);
   assert(counts.every(([reason]) => reason.includes("EPERM")));
   // What was registered before goes on, and is closed.
-  assertStrictEquals(registry.opened(9, backed(7)).backingId, 1);
-  registry.released(9);
+  assertStrictEquals(registry.open(9, backed(7)).backingId, 1);
+  registry.release(9);
   kernel.release(9);
-  registry.released(9);
+  registry.release(9);
   assertEquals(kernel.closed, [1]);
-  for (const nodeid of [2, 3, 4]) registry.released(nodeid);
+  for (const nodeid of [2, 3, 4]) registry.release(nodeid);
   assertEquals(kernel.closed, [1]);
 });
 
 Deno.test("registry: before the handshake and without passthrough the kernel is never asked", () => {
   const kernel = new Kernel();
-  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  const registry = new Registry(libc(), kernel as unknown as Device, 1);
   assertMatch(registry.unavailable!, /handshake/);
   registry.enable("it is off");
   for (const reply of [backed(5), CACHED, DIRECT, backed(6)]) {
-    assertEquals(registry.opened(2, reply), { openFlags: 0, backingId: 0 });
-    registry.released(2);
+    assertEquals(words(registry.open(2, reply)), { openFlags: 0, backingId: 0 });
+    registry.release(2);
   }
-  registry.released(3);
+  registry.released(3, null);
   assertStrictEquals(registry.unavailable, "it is off");
   assertEquals(registry.stats(), { registered: 0, closed: 0, open: 0, fallbacks: { "it is off": 2 } });
   assertEquals(kernel.asked, []);
@@ -246,15 +327,15 @@ Deno.test("registry: before the handshake and without passthrough the kernel is 
 
 Deno.test("registry: the end of the session closes every id, once", () => {
   const { kernel, registry } = enabled();
-  for (const nodeid of [2, 2, 3, 4]) registry.opened(nodeid, backed(nodeid));
-  registry.opened(5, CACHED);
+  for (const nodeid of [2, 2, 3, 4]) registry.open(nodeid, backed(nodeid));
+  registry.open(5, CACHED);
   registry[Symbol.dispose]();
   assertEquals(kernel.closed, [1, 2, 3]);
   assertStrictEquals(registry.stats().open, 0);
-  for (const nodeid of [2, 2, 3, 4, 5]) registry.released(nodeid);
+  for (const nodeid of [2, 2, 3, 4, 5]) registry.release(nodeid);
   registry[Symbol.dispose]();
   assertEquals(kernel.closed, [1, 2, 3]);
-  assertEquals(registry.opened(6, backed(5)), { openFlags: 0, backingId: 0 });
+  assertThrows(() => registry.open(6, backed(5)), FuseError, "the session has ended");
   assertStrictEquals(registry.unavailable, "the session has ended");
   assertEquals(kernel.asked, [2, 3, 4]);
 });
@@ -269,16 +350,17 @@ Deno.test("registry: any opens and releases of some inodes are answered as the k
       if (random.below(3) > 0) {
         const reply = [backed(random.below(9)), CACHED, DIRECT, { ...DIRECT, backing: 3 }][random.below(4)];
         kernel.refusal = random.below(5) === 0 ? "ELOOP" : null;
-        modes.add(kernel.open(nodeid, reply, registry.opened(nodeid, reply)));
+        modes.add(kernel.open(nodeid, reply, registry.open(nodeid, reply)));
       } else if (kernel.handles(nodeid) > 0) {
-        kernel.release(nodeid, random.below(kernel.handles(nodeid)));
-        registry.released(nodeid);
+        const which = random.below(kernel.handles(nodeid));
+        kernel.release(nodeid, which);
+        registry.release(nodeid, which);
       }
     }
     for (const nodeid of [2, 3, 4, 5]) {
       while (kernel.handles(nodeid) > 0) {
         kernel.release(nodeid);
-        registry.released(nodeid);
+        registry.release(nodeid);
       }
     }
     assertStrictEquals(kernel.ids.size, 0);
@@ -289,7 +371,7 @@ Deno.test("registry: any opens and releases of some inodes are answered as the k
 
 Deno.test("registry: from the bytes of OPEN and CREATE to those of RELEASE", async () => {
   const kernel = new Kernel();
-  const registry = new PassthroughRegistry(kernel as unknown as Device);
+  const registry = new Registry(libc(), kernel as unknown as Device, 1);
   const wire = new Wire(
     {
       open: ({ nodeid }) => nodeid === 2 ? { fh: 1, backing: 7, keepCache: true } : { fh: 2, keepCache: true },
@@ -304,23 +386,27 @@ Deno.test("registry: from the bytes of OPEN and CREATE to those of RELEASE", asy
   const flags = (body: Uint8Array, at = 0) =>
     ["open_flags", "backing_id"].map((name) => field("fuse_open_out", name, body, at));
   const open = (nodeid: number) => wire.send("FUSE_OPEN", { nodeid, parts: [c("fuse_open_in")] }).body;
-  const release = (nodeid: number) => wire.later("FUSE_RELEASE", { nodeid, parts: [c("fuse_release_in")] });
-  assertEquals(flags(open(2)), [PASSTHROUGH, 1]);
+  const fhOf = (body: Uint8Array, at = 0) => field("fuse_open_out", "fh", body, at);
+  const release = (nodeid: number, fh: number | bigint) =>
+    wire.later("FUSE_RELEASE", { nodeid, parts: [c("fuse_release_in", { fh })] });
+  const two = open(2);
+  assertEquals(flags(two), [PASSTHROUGH, 1]);
   // FOPEN_KEEP_CACHE, 2, is only taken without passthrough.
   assertEquals(flags(open(3)), [2, 0]);
   const created = { nodeid: 1, parts: [c("fuse_create_in"), "a"] };
-  assertEquals(flags(wire.send("FUSE_CREATE", created).body, 128), [PASSTHROUGH, 2]);
+  const four = wire.send("FUSE_CREATE", created).body;
+  assertEquals(flags(four, 128), [PASSTHROUGH, 2]);
   assertEquals(registry.stats().open, 2);
-  await release(4);
+  await release(4, fhOf(four, 128));
   assertEquals(kernel.closed, [2]);
   // A reply that nobody wanted is no open.
   wire.lose("FUSE_CREATE", created);
   assertEquals(kernel.closed, [2, 3]);
   wire.lose("FUSE_OPEN", { nodeid: 2, parts: [c("fuse_open_in")] });
   assertEquals(kernel.closed, [2, 3]);
-  await release(2);
+  await release(2, fhOf(two));
   assertEquals(kernel.closed, [2, 3, 1]);
-  await release(3);
+  await release(3, 2);
   assertStrictEquals(registry.stats().open, 0);
   assertEquals(wire.reports, []);
 });

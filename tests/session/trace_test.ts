@@ -107,7 +107,7 @@ const WORDS: readonly [RegExp, string][] = [
 ];
 
 function shortened(line: string): string {
-  const short = line.replaceAll(`${NODEID}`, "N").replaceAll("9007199254740991", "FH")
+  const short = line.replaceAll(`${NODEID}`, "N").replaceAll("4503599627370501", "FH")
     .replaceAll("0xfedcba9876543210", "OWNER");
   return WORDS.reduce((text, [long, word]) => text.replace(long, word), short);
 }

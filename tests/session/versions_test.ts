@@ -6,7 +6,7 @@ import { since } from "../../src/abi/since.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { Notifications } from "../../src/fs/notifications.ts";
-import type { OpenArbiter } from "../../src/ops/op.ts";
+import { type OpenArbiter, PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import type { SessionOptions } from "../../src/session/options.ts";
 import { bodyOf, type Case, CASES, NODEID, SERVED } from "../ops/cases.ts";
 import { type Body, c, dirents, field, type InitOffer, join, opendir, settled, utf8, Wire } from "../support/wire.ts";
@@ -175,7 +175,10 @@ for (const minor of MINORS) {
   });
 
   Deno.test(`7.${minor}: no open flag is newer, also where the arbiter chose it`, () => {
-    const backed: OpenArbiter = { opened: () => ({ openFlags: 128, backingId: 77 }), released: () => {} };
+    const backed: OpenArbiter = {
+      ...UNBACKED,
+      opened: () => ({ ...PLAIN, openFlags: 128, backingId: 77 }),
+    };
     const wire = meet(minor, { open: () => ({ fh: 1, noFlush: true, parallelDirectWrites: true }) }, {}, backed);
     const { body } = wire.send("FUSE_OPEN", { parts: [c("fuse_open_in")] });
     const bits = (minor >= 35 ? 32 : 0) | (minor >= 38 ? 64 : 0) | (minor >= 40 ? 128 : 0);

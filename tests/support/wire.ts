@@ -7,6 +7,7 @@ import { assert, assertEquals, assertStrictEquals } from "@std/assert";
 import { RequestBuffer } from "../../src/abi/message.ts";
 import { OPCODE, type OpcodeName } from "../../src/abi/opcode.ts";
 import { errnoName, type FuseError } from "../../src/errno.ts";
+import type { Passthrough } from "../../src/fs/backing.ts";
 import type { Filesystem, Negotiated } from "../../src/fs/filesystem.ts";
 import type { OpenArbiter } from "../../src/ops/op.ts";
 import type { CharacterDeviceOptions } from "../../src/session/cuse.ts";
@@ -148,6 +149,14 @@ export interface InitOffer {
   readonly size?: number;
 }
 
+const NO_PASSTHROUGH: Passthrough = {
+  unavailable: "there is no device",
+  register() {
+    throw new TypeError("there is no device");
+  },
+  stats: () => ({ registered: 0, closed: 0, open: 0, fallbacks: {} }),
+};
+
 /** A session's dispatcher without its device. */
 export class Wire {
   readonly dispatcher: Dispatcher;
@@ -206,7 +215,7 @@ export class Wire {
       ready: (negotiated) => {
         this.negotiated = negotiated;
         this.notifier.begin(negotiated.minor);
-        fs.init?.({ negotiated, notify: this.notifier });
+        fs.init?.({ negotiated, notify: this.notifier, passthrough: NO_PASSTHROUGH });
       },
       refused: (error) => void (this.refused = error),
       arbiter,

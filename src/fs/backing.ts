@@ -1,0 +1,105 @@
+/**
+ * Backing files, as an author sees them.
+ *
+ * @module
+ */
+
+/**
+ * How the data of a backing file moves: `"identity"`: by the kernel itself; `"served"`: by the session, from the
+ * descriptor; `"extents"`: by the session, from the descriptors of an extent map.
+ */
+export type BackingMode = "identity" | "served" | "extents";
+
+/** `"idle"`: no handle is open; `"closed"`: it can no longer be used. */
+export type BackingState = "idle" | "open" | "closed";
+
+/**
+ * A file that holds the data of an inode. An `open` or `create` that answers it as `backing` has no read and no write:
+ * the kernel moves the data, or the session does where the kernel refuses.
+ */
+export interface Backing extends Disposable {
+  /** The kernel's number of it; 0 where it has none: before the first open, or for good. */
+  readonly id: number;
+  /** Open handles, of all inodes that it backs. */
+  readonly refs: number;
+  /** What openers may do. The kernel does not look at how the descriptor was opened; the session does. */
+  readonly access: "read" | "read-write";
+  /** Whether it is in use. */
+  readonly state: BackingState;
+  /** How its data moves; what the kernel makes of it is known with the first open. */
+  readonly mode: BackingMode;
+  /** Why it is not `"identity"`, or null. */
+  readonly reason: string | null;
+  /**
+   * Gives it back to the kernel. EBUSY: handles are open, since later opens of the inode would be EIO then; with
+   * `whenReleased` it waits for them.
+   */
+  close(options: { whenReleased: true }): Promise<void>;
+  /** As above, now. */
+  close(options?: { whenReleased?: false }): void;
+  /** As `close({ whenReleased: true })`, without waiting. */
+  [Symbol.dispose](): void;
+}
+
+/** How a file is registered. */
+export interface BackingOptions {
+  /** What openers may do. Default: how the descriptor was opened. */
+  access?: "read" | "read-write";
+  /** Closed with the last release of its last handle. Default true. */
+  autoClose?: boolean;
+  /**
+   * Size, blocks and times of its inode come from the file while it is open, and truncation and the clearing of set-id
+   * bits go to it. Off where the author's getattr and setattr see to the same file. Default true.
+   */
+  coherent?: boolean;
+}
+
+/** What `extents` makes: a file that is assembled from stretches of other open files. */
+export interface ExtentSource {
+  /** Bytes. */
+  readonly size: number;
+  /** Whether something of it can be written. */
+  readonly access: "read" | "read-write";
+}
+
+/**
+ * What can be registered: a descriptor, which stays the author's and has to stay open until the last release; an object
+ * with one; a path, opened and closed by the session; an extent map; or `{ memfd: name }`, a file in memory.
+ */
+export type BackingSource = number | { readonly fd: number } | string | ExtentSource | { readonly memfd: string };
+
+/** Counts of a session's backing files. */
+export interface PassthroughStats {
+  /** Ids registered so far. */
+  readonly registered: number;
+  /** Ids closed so far. */
+  readonly closed: number;
+  /** Ids open now. */
+  readonly open: number;
+  /** Opens that the session serves instead of the kernel, by the reason. */
+  readonly fallbacks: Readonly<Record<string, number>>;
+}
+
+/** The backing files of a session. */
+export interface Passthrough {
+  /** Why no file can be handed to the kernel; null where that is possible. */
+  readonly unavailable: string | null;
+  /**
+   * Makes a backing file, to be answered by `open` or `create`. EBADF: no descriptor; ENOENT, EACCES and the like: the
+   * path. A file that the kernel does not take is served by the session, and says why (`mode`, `reason`).
+   *
+   * @example
+   * ```ts ignore
+   * import { mount, type Passthrough } from "@fusewire/fusewire";
+   *
+   * let files: Passthrough;
+   * await mount({
+   *   init: ({ passthrough }) => void (files = passthrough),
+   *   open: () => ({ backing: files.register("/srv/image") }),
+   * }, "/mnt");
+   * ```
+   */
+  register(source: BackingSource, options?: BackingOptions): Backing;
+  /** Counts of ids and fallbacks. */
+  stats(): PassthroughStats;
+}
