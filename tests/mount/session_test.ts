@@ -343,3 +343,34 @@ test(
     await until(async () => (await mountsUnder(dir.path)).length === 0, "the lower one is gone, too");
   },
 );
+
+test("readdir: a directory of a million entries streams, no more than a piece ahead", {
+  needs,
+  sanitize: false,
+}, async () => {
+  await using dir = await tempDir();
+  const count = 1_000_000;
+  let made = 0, ahead = 0, read = 0;
+  await using _session = await mount(
+    {
+      getattr: () => ({ attr: DIRECTORY }),
+      *readdir() {
+        for (made = 0; made < count; made++) {
+          yield { name: `e${String(made).padStart(15, "0")}`, ino: made + 2, mode: 0o100644 };
+        }
+      },
+    },
+    dir.path,
+    {
+      ...quiet,
+      trace({ opcode, value }) {
+        if (opcode !== "FUSE_READDIR") return;
+        // Each entry takes 40 bytes; "." and ".." are less than two of them.
+        read += (value as Uint8Array).length;
+        ahead = Math.max(ahead, made - read / 40);
+      },
+    },
+  );
+  assertEquals((await run(`ls -f ${dir.path} | wc -l`)).stdout.trim(), String(count + 2));
+  assert(ahead <= 3, `${ahead} entries ahead of what was answered`);
+});
