@@ -83,8 +83,7 @@ export function encodeNegotiated(reply: Reply, n: Negotiated, offer: Offer, o: R
     max_stack_depth: n.maxStackDepth,
     request_timeout: n.flags.has("FUSE_REQUEST_TIMEOUT") ? o.requestTimeout : 0,
   });
-  if (offer.minor < 5) reply.length = start + FUSE_COMPAT_INIT_OUT_SIZE;
-  else if (offer.minor < 23) reply.length = start + FUSE_COMPAT_22_INIT_OUT_SIZE;
+  if (offer.minor < 23) reply.length = start + FUSE_COMPAT_22_INIT_OUT_SIZE;
 }
 
 /** Packs the answer to a kernel of a newer major version, which then begins again with ours. */

@@ -82,7 +82,11 @@ export class SessionLoop {
     this.#handshake.promise.catch(() => {});
     this.#notifier = new Notifier({
       send: (message) => device.send(message, message.length, null),
-      sendElsewhere: (message) => device.sendElsewhere(message),
+      async sendElsewhere(message) {
+        // A handler that answers at once has answered by then, and its caller holds no lock any more.
+        await null;
+        return await device.sendElsewhere(message);
+      },
     });
     this.#dispatcher = new Dispatcher(fs, options, {
       send: (reply) => this.#send(reply),
