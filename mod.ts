@@ -21,10 +21,6 @@
  *
  * @module
  */
-export { diagnose, type DiagnoseOptions, type Diagnosis } from "./src/doctor/diagnose.ts";
-export type { Finding, FindingState } from "./src/doctor/finding.ts";
-export { formatDiagnosis } from "./src/doctor/format.ts";
-export type { BackingFound } from "./src/doctor/heard.ts";
 export { ERRNO, type ErrnoName, errnoName, FuseError } from "./src/errno.ts";
 export type {
   Backing,
@@ -39,13 +35,10 @@ export type {
 export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts";
 export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";
-export { memory, type MemoryOptions } from "./src/kit/memory.ts";
-export { type Mirror, mirror, type MirrorCounts, type MirrorOptions } from "./src/kit/mirror.ts";
 export { type CharacterDevice, mountCharacterDevice } from "./src/mount/character_device.ts";
 export type { MountOptions as DeviceOptions } from "./src/mount/options.ts";
 export { mount, type MountOptions, type Session, type UnmountOptions, type UnmountResult } from "./src/mount/mount.ts";
 export type { CharacterDeviceOptions } from "./src/session/cuse.ts";
 export type { SessionOptions } from "./src/session/options.ts";
 export type { SessionEnd } from "./src/session/session.ts";
-export { type Extent, ExtentMap, type ExtentRange, extents, type ExtentsOptions } from "./src/passthrough/extents.ts";
 export { formatTrace, type TraceEvent } from "./src/session/trace.ts";

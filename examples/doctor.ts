@@ -4,7 +4,7 @@
  *
  *     deno run --allow-ffi examples/doctor.ts [PATH]
  */
-import { diagnose, formatDiagnosis } from "../mod.ts";
+import { diagnose, formatDiagnosis } from "../doctor.ts";
 
 const [path, ...more] = Deno.args;
 if (more.length > 0 || path?.startsWith("--")) {

@@ -3,7 +3,8 @@
  *
  *     deno run --allow-ffi examples/memory.ts MOUNTPOINT [--allow-other]
  */
-import { FuseError, memory, mount } from "../mod.ts";
+import { memory } from "../kit.ts";
+import { FuseError, mount } from "../mod.ts";
 
 const flags = Deno.args.filter((a) => a.startsWith("--"));
 const paths = Deno.args.filter((a) => !a.startsWith("--"));

@@ -4,7 +4,8 @@
  *
  *     deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT [--no-passthrough] [--allow-other]
  */
-import { FuseError, mirror, mount } from "../mod.ts";
+import { mirror } from "../kit.ts";
+import { FuseError, mount } from "../mod.ts";
 
 const known = ["--no-passthrough", "--allow-other"];
 const flags = Deno.args.filter((a) => a.startsWith("--"));

@@ -20,10 +20,16 @@ const layers: Record<string, readonly string[]> = {
   "src/session/": ["src/passthrough/", "src/device.ts", "src/ops/", "src/fs/", "src/abi/", "src/errno.ts", "ffi/"],
   "src/mount/": ["src/session/", "src/device.ts", "src/fs/", "src/abi/", "src/errno.ts", "ffi/"],
   "src/doctor/": ["src/mount/", "src/session/", "src/device.ts", "src/fs/", "src/abi/", "src/errno.ts", "ffi/"],
-  "src/kit/": ["mod.ts", "src/fs/", "src/abi/text.ts", "src/errno.ts", "ffi/"],
-  "src/cli/": ["mod.ts"],
-  "mod.ts": ["src/", "ffi/"],
-  "examples/": ["mod.ts"],
+  "src/kit/": ["src/fs/", "src/abi/text.ts", "src/errno.ts", "ffi/"],
+  "src/cli/": ["mod.ts", "kit.ts", "doctor.ts", "ffi/"],
+  "src/testing/": ["src/fs/", "src/session/", "src/abi/", "src/errno.ts", "ffi/"],
+  "mod.ts": ["src/fs/", "src/mount/", "src/session/", "src/errno.ts", "ffi/"],
+  "passthrough.ts": ["src/fs/", "src/passthrough/"],
+  "kit.ts": ["src/kit/"],
+  "doctor.ts": ["src/doctor/"],
+  "testing.ts": ["src/testing/"],
+  "cli.ts": ["src/cli/"],
+  "examples/": ["mod.ts", "passthrough.ts", "kit.ts", "doctor.ts"],
 };
 
 /** Layers whose files stand alone: they do not import each other either. */

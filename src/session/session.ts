@@ -27,6 +27,10 @@ import { Waiter } from "./waiter.ts";
 const SLICE_MS = 5;
 /** How long the next request is waited for on this thread, once one was served, μs. */
 const LINGER_US = 50;
+/** As many requests in one slice are a busy caller's, */
+const BUSY = 32;
+/** whose next one is waited for so long, μs: a timeout beyond the kernel's next tick costs no timer interrupt. */
+const BUSY_LINGER_US = 3000;
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
 
@@ -190,7 +194,10 @@ export class SessionLoop {
         if (length === ABORTED) return Drained.Aborted;
         // The next request of a busy caller comes sooner than another thread could tell of it. But what an asynchronous
         // handler waits for comes through the event loop.
-        if (served === 0 || dispatcher.pending > 0 || !this.#waiter.linger(LINGER_US)) return Drained.Empty;
+        if (served === 0 || dispatcher.pending > 0) return Drained.Empty;
+        const busy = served >= BUSY;
+        if (!this.#waiter.linger(busy ? BUSY_LINGER_US : LINGER_US)) return Drained.Empty;
+        if (busy && performance.now() >= until) return Drained.Slice;
       }
       return Drained.Slice;
     } finally {

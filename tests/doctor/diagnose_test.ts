@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
 import { libc } from "../../ffi/load.ts";
-import { type Diagnosis, memory, mount } from "../../mod.ts";
+import type { Diagnosis } from "../../doctor.ts";
+import { memory } from "../../kit.ts";
+import { mount } from "../../mod.ts";
 import { diagnose } from "../../src/doctor/diagnose.ts";
 import { ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
 import { settle } from "../mount/settle.ts";

@@ -1,5 +1,5 @@
 import { assertStrictEquals } from "@std/assert";
-import type { Diagnosis, Finding } from "../../mod.ts";
+import type { Diagnosis, Finding } from "../../doctor.ts";
 import { formatDiagnosis } from "../../src/doctor/format.ts";
 
 Deno.test("formatDiagnosis: aligned, with the remedy below", () => {

@@ -4,8 +4,6 @@ import { libc } from "../../ffi/load.ts";
 import {
   type Backing,
   type BackingSource,
-  ExtentMap,
-  extents,
   type Filesystem,
   FuseError,
   mount,
@@ -15,6 +13,7 @@ import {
   type Passthrough,
   type Session,
 } from "../../mod.ts";
+import { ExtentMap, extents } from "../../passthrough.ts";
 import { openFds, run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 import { Random } from "../support/random.ts";
 

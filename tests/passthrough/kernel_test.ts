@@ -1,6 +1,7 @@
 /** Passthrough on the real kernel: the data never comes by, ids are counted, and where the kernel refuses it still works. */
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
-import { type Filesystem, mirror, mount, type MountOptions, type OpenReply, type Session } from "../../mod.ts";
+import { mirror } from "../../kit.ts";
+import { type Filesystem, mount, type MountOptions, type OpenReply, type Session } from "../../mod.ts";
 import { run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 
 const needs = ["root", "fuse"] as const;
