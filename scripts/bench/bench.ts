@@ -6,7 +6,7 @@
  * Client and server are pinned to one CPU and the servers are interleaved, so that what counts is the ratio within a
  * round: on a virtual machine the wake-up of an idle CPU costs more than a request. Needs root, gcc, libfuse3-dev, fuse3.
  */
-import { type Child, clientTime, compile, exampleServer, mountedServer, peer, sh } from "./support.ts";
+import { backingServer, type Child, clientTime, compile, exampleServer, mountedServer, peer, sh } from "./support.ts";
 
 const option = (name: string, standard: number): number => {
   const given = Deno.args.find((a) => a.startsWith(`--${name}=`));
@@ -59,6 +59,8 @@ async function resident(pid: number): Promise<number> {
 
 const MIB = 1 << 20;
 const work = await Deno.makeTempDir({ prefix: "fusewire-bench-" });
+const memory = await Deno.makeTempDir({ prefix: "fusewire-bench-", dir: "/dev/shm" });
+const sizes = (operation: string) => ["4k", "128k", "1m"].map((size) => operation + size);
 const children: Child[] = [];
 try {
   await compile(work);
@@ -85,15 +87,28 @@ try {
   const late = /p99 (.*)/.exec(await loaded.end());
   console.log(`A timer of 10 ms under a load without pauses is late by ${late?.[1]} at the 99th percentile.\n`);
 
-  const source = `${work}/source`;
-  await Deno.mkdir(source);
-  await sh(`head -c ${64 * MIB} /dev/zero > ${source}/f`);
-  const passthrough = await exampleServer(work, "passthrough", [source]);
-  children.push(passthrough);
-  await compare(["cached4k", "cached128k", "cached1m", "write4k", "write128k", "write1m"], {
-    native: `${source}/f`,
-    passthrough: `${passthrough.mountpoint}/f`,
+  // In memory, so that no disc's mood is measured.
+  const source = `${memory}/f`;
+  await sh(`head -c ${64 * MIB} /dev/zero > ${source}`);
+  const started = async (child: Promise<Child>, name = "f") => {
+    children.push(await child);
+    return `${(await child).mountpoint}/${name}`;
+  };
+  await compare(
+    [...sizes("cached"), ...sizes("write"), ...sizes("read"), ...sizes("direct"), "load1m", "store1m"],
+    {
+      native: source,
+      "C passthrough": await started(peer(work, "raw_server", source)),
+      passthrough: await started(exampleServer(work, "passthrough", [memory])),
+    },
+  );
+  await compare(["read128k", "read1m", "direct128k", "direct1m"], {
+    "C libfuse, copying": await started(peer(work, "libfuse_server", source)),
+    served: await started(backingServer(work, source, "served")),
+    extents: await started(backingServer(work, source, "extents")),
   });
+  const backed = await started(backingServer(work, source, "identity"));
+  await compare(["open"], { unbacked: backed.replace(/f$/, "u"), backed });
 
   if (files > 0) {
     const many = `${work}/many`;
@@ -114,4 +129,5 @@ try {
 } finally {
   for (const child of children.reverse()) await child.end();
   await Deno.remove(work, { recursive: true });
+  await Deno.remove(memory, { recursive: true });
 }

@@ -1,11 +1,14 @@
 // One thread that does one thing to one file for some seconds: client FILE OPERATION SECONDS
-// OPERATION: stat, open (and close), read4k, read128k, read1m (O_DIRECT, at random multiples of the size),
-// cached4k, cached128k, cached1m (reads), write4k, write128k, write1m, these six through the page cache. Prints microseconds an operation.
+// OPERATION: stat; open (and close); read4k, read128k, read1m, direct4k, direct128k, direct1m (reads and writes with
+// O_DIRECT, at random multiples of the size); cached4k, cached128k, cached1m, write4k, write128k, write1m (reads and
+// writes through the page cache); load1m, store1m (a mapping of 1 MiB is made, each of its pages touched, and unmade).
+// Prints microseconds an operation.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +18,8 @@ static const struct op { const char *name; size_t size; int flags; } ops[] = {
   {"read4k", 4096, O_RDONLY | O_DIRECT}, {"read128k", 131072, O_RDONLY | O_DIRECT}, {"read1m", 1048576, O_RDONLY | O_DIRECT},
   {"cached4k", 4096, O_RDONLY}, {"cached128k", 131072, O_RDONLY}, {"cached1m", 1048576, O_RDONLY},
   {"write4k", 4096, O_WRONLY}, {"write128k", 131072, O_WRONLY}, {"write1m", 1048576, O_WRONLY},
+  {"direct4k", 4096, O_WRONLY | O_DIRECT}, {"direct128k", 131072, O_WRONLY | O_DIRECT}, {"direct1m", 1048576, O_WRONLY | O_DIRECT},
+  {"load1m", 1048576, O_RDWR}, {"store1m", 1048576, O_RDWR},
 };
 
 static double now(void) {
@@ -64,6 +69,16 @@ int main(int argc, char **argv) {
       }
       random = random * 1664525 + 1013904223;
       off_t at = (off_t)((random >> 8) % blocks) * op->size;
+      if (op->flags & O_RDWR) {
+        volatile char *map = mmap(NULL, op->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, at);
+        if (map == MAP_FAILED) fail("mmap");
+        for (size_t page = 0; page < op->size; page += 4096) {
+          if (*op->name == 'l') (void)map[page];
+          else map[page] = 65;
+        }
+        munmap((void *)map, op->size);
+        continue;
+      }
       ssize_t moved = op->flags & O_WRONLY ? pwrite(fd, data, op->size, at) : pread(fd, data, op->size, at);
       if (moved != (ssize_t)op->size) fail("transfer");
     }

@@ -70,9 +70,9 @@ async function start(work: string, name: string, command: (mountpoint: string) =
   };
 }
 
-/** One of the C peers. */
-export function peer(work: string, program: string): Promise<Child> {
-  return start(work, program, (mountpoint) => [`${work}/${program}`, mountpoint]);
+/** One of the C peers, with its own data or a file's. */
+export function peer(work: string, program: string, ...file: string[]): Promise<Child> {
+  return start(work, program, (mountpoint) => [`${work}/${program}`, mountpoint, ...file]);
 }
 
 const RUN = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt"];
@@ -80,6 +80,11 @@ const RUN = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt"];
 /** The peers' file system on fusewire. */
 export function mountedServer(work: string): Promise<Child> {
   return start(work, "fusewire", (mountpoint) => [...RUN, `${here}file_server.ts`, mountpoint]);
+}
+
+/** A file with backing file `source` on fusewire; its data moved as `mode` says: identity, served, extents. */
+export function backingServer(work: string, source: string, mode: string): Promise<Child> {
+  return start(work, mode, (mountpoint) => [...RUN, `${here}backing_server.ts`, source, mode, mountpoint]);
 }
 
 /** One of the examples. */
