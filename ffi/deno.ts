@@ -1,228 +1,24 @@
 /** The C library through Deno's FFI. One table of symbols, opened at the first use. */
 import { type Architecture, type Libc, OPEN_FLAGS, readStatx, STATX_SIZE } from "./libc.ts";
 import type { Runtime } from "./runtime.ts";
+import { architectureOf, firstLibrary, SYMBOLS as C } from "./symbols.ts";
 
-// A length is `usize` and given as a bigint, an offset likewise: a number would take the slow call path. A result of
-// ssize_t is read as i32, since no call here moves 2 GiB at once.
+// A length is `usize` and given as a bigint, an offset likewise: a number would take the slow call path.
 const SYMBOLS = {
-  open: { parameters: ["buffer", /* path */ "i32", /* flags */ "u32" /* mode */], result: "i32" },
-  openat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32" /* mode */], result: "i32" },
-  close: { parameters: ["i32" /* fd */], result: "i32" },
-  read: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* count */], result: "i32" },
-  readv: { parameters: ["i32", /* fd */ "buffer", /* iov */ "i32" /* iovcnt */], result: "i32" },
-  write: { parameters: ["i32", /* fd */ "buffer", /* buf */ "usize" /* count */], result: "i32" },
-  writev: { parameters: ["i32", /* fd */ "buffer", /* iov */ "i32" /* iovcnt */], result: "i32" },
-  pread: {
-    parameters: ["i32", /* fd */ "buffer", /* buf */ "usize", /* count */ "i64" /* offset */],
-    result: "i32",
-  },
-  pwrite: {
-    parameters: ["i32", /* fd */ "buffer", /* buf */ "usize", /* count */ "i64" /* offset */],
-    result: "i32",
-  },
-  lseek: { parameters: ["i32", /* fd */ "i64", /* offset */ "i32" /* whence */], result: "i64" },
-  ftruncate: { parameters: ["i32", /* fd */ "i64" /* length */], result: "i32" },
-  fallocate: {
-    parameters: ["i32", /* fd */ "i32", /* mode */ "i64", /* offset */ "i64" /* len */],
-    result: "i32",
-  },
-  copy_file_range: {
-    parameters: [
-      "i32", /* fd_in */
-      "buffer", /* off_in */
-      "i32", /* fd_out */
-      "buffer", /* off_out */
-      "usize", /* len */
-      "u32", /* flags */
-    ],
-    result: "i32",
-  },
-  fsync: { parameters: ["i32" /* fd */], result: "i32" },
-  fdatasync: { parameters: ["i32" /* fd */], result: "i32" },
-  syncfs: { parameters: ["i32" /* fd */], result: "i32" },
-  fcntl: { parameters: ["i32", /* fd */ "i32", /* cmd */ "i64" /* arg */], result: "i32" },
-  ioctl: { parameters: ["i32", /* fd */ "u64", /* request */ "buffer" /* arg */], result: "i32" },
-  dup: { parameters: ["i32" /* fd */], result: "i32" },
-  pipe2: { parameters: ["buffer", /* pipefd */ "i32" /* flags */], result: "i32" },
-  eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
-  memfd_create: { parameters: ["buffer", /* name */ "u32" /* flags */], result: "i32" },
-  umask: { parameters: ["u32" /* mask */], result: "u32" },
-
-  statx: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32", /* mask */ "buffer" /* buf */],
-    result: "i32",
-  },
-  fstatfs: { parameters: ["i32", /* fd */ "buffer" /* buf */], result: "i32" },
-  getdents64: { parameters: ["i32", /* fd */ "buffer", /* dirp */ "usize" /* count */], result: "i32" },
-  mkdirat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32" /* mode */], result: "i32" },
-  mknodat: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32", /* mode */ "u64" /* dev */],
-    result: "i32",
-  },
-  symlinkat: { parameters: ["buffer", /* target */ "i32", /* dirfd */ "buffer" /* path */], result: "i32" },
-  readlinkat: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "buffer", /* buf */ "usize" /* bufsiz */],
-    result: "i32",
-  },
-  unlinkat: { parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32" /* flags */], result: "i32" },
-  renameat2: {
-    parameters: [
-      "i32", /* olddirfd */
-      "buffer", /* oldpath */
-      "i32", /* newdirfd */
-      "buffer", /* newpath */
-      "u32", /* flags */
-    ],
-    result: "i32",
-  },
-  linkat: {
-    parameters: [
-      "i32", /* olddirfd */
-      "buffer", /* oldpath */
-      "i32", /* newdirfd */
-      "buffer", /* newpath */
-      "i32", /* flags */
-    ],
-    result: "i32",
-  },
-  fchmod: { parameters: ["i32", /* fd */ "u32" /* mode */], result: "i32" },
-  chmod: { parameters: ["buffer", /* path */ "u32" /* mode */], result: "i32" },
-  fchownat: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "u32", /* owner */ "u32", /* group */ "i32" /* flags */],
-    result: "i32",
-  },
-  utimensat: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "buffer", /* times */ "i32" /* flags */],
-    result: "i32",
-  },
-  faccessat: {
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* mode */ "i32" /* flags */],
-    result: "i32",
-  },
-  getxattr: {
-    parameters: ["buffer", /* path */ "buffer", /* name */ "buffer", /* value */ "usize" /* size */],
-    result: "i32",
-  },
-  setxattr: {
-    parameters: ["buffer", /* path */ "buffer", /* name */ "buffer", /* value */ "usize", /* size */ "i32" /* flags */],
-    result: "i32",
-  },
-  listxattr: { parameters: ["buffer", /* path */ "buffer", /* list */ "usize" /* size */], result: "i32" },
-  removexattr: { parameters: ["buffer", /* path */ "buffer" /* name */], result: "i32" },
-
-  getpid: { parameters: [], result: "i32" },
-  geteuid: { parameters: [], result: "u32" },
-  getegid: { parameters: [], result: "u32" },
-  getenv: { parameters: ["buffer" /* name */], result: "pointer" },
-  kill: { parameters: ["i32", /* pid */ "i32" /* sig */], result: "i32" },
-  mount: {
-    parameters: [
-      "buffer", /* source */
-      "buffer", /* target */
-      "buffer", /* type */
-      "u64", /* flags */
-      "buffer", /* data */
-    ],
-    result: "i32",
-  },
-  socketpair: {
-    parameters: ["i32", /* domain */ "i32", /* type */ "i32", /* protocol */ "buffer" /* sv */],
-    result: "i32",
-  },
-  recvmsg: { parameters: ["i32", /* sockfd */ "buffer", /* msg */ "i32" /* flags */], result: "i32" },
-  sendmsg: { parameters: ["i32", /* sockfd */ "buffer", /* msg */ "i32" /* flags */], result: "i32" },
-  posix_spawn_file_actions_init: { parameters: ["buffer" /* file_actions */], result: "i32" },
-  posix_spawn_file_actions_adddup2: {
-    parameters: ["buffer", /* file_actions */ "i32", /* fildes */ "i32" /* newfildes */],
-    result: "i32",
-  },
-  posix_spawn_file_actions_addclose: { parameters: ["buffer", /* file_actions */ "i32" /* fildes */], result: "i32" },
-  posix_spawn_file_actions_addchdir_np: {
-    parameters: ["buffer", /* file_actions */ "buffer" /* path */],
-    result: "i32",
-  },
-  posix_spawn_file_actions_destroy: { parameters: ["buffer" /* file_actions */], result: "i32" },
-  posix_spawnattr_init: { parameters: ["buffer" /* attr */], result: "i32" },
-  posix_spawnattr_setflags: { parameters: ["buffer", /* attr */ "i16" /* flags */], result: "i32" },
-  posix_spawnattr_destroy: { parameters: ["buffer" /* attr */], result: "i32" },
-  ppoll: {
-    parameters: ["buffer", /* fds */ "usize", /* nfds */ "buffer", /* tmo_p */ "pointer" /* sigmask */],
-    result: "i32",
-  },
-
-  aio_write: { parameters: ["buffer" /* aiocbp */], result: "i32" },
-  aio_error: { parameters: ["buffer" /* aiocbp */], result: "i32" },
-  aio_return: { parameters: ["buffer" /* aiocbp */], result: "i64" },
-
-  // Answers its first argument, which makes it the cheapest way to an address.
-  memset: { parameters: ["buffer", /* s */ "i32", /* c */ "usize" /* n */], result: "u64" },
-  strlen: { parameters: ["pointer" /* s */], result: "u64" },
-  __errno_location: { parameters: [], result: "pointer" },
-
-  poll_async: {
-    name: "poll",
-    parameters: ["buffer", /* fds */ "usize", /* nfds */ "i32" /* timeout */],
-    result: "i32",
-    nonblocking: true,
-  },
-  usleep_async: { name: "usleep", parameters: ["u32" /* usec */], result: "i32", nonblocking: true },
-  statx_async: {
-    name: "statx",
-    parameters: ["i32", /* dirfd */ "buffer", /* path */ "i32", /* flags */ "u32", /* mask */ "buffer" /* buf */],
-    result: "i32",
-    nonblocking: true,
-  },
-  open_async: {
-    name: "open",
-    parameters: ["buffer", /* path */ "i32", /* flags */ "u32" /* mode */],
-    result: "i32",
-    nonblocking: true,
-  },
-  umount2_async: {
-    name: "umount2",
-    parameters: ["buffer", /* target */ "i32" /* flags */],
-    result: "i32",
-    nonblocking: true,
-  },
-  posix_spawnp_async: {
-    name: "posix_spawnp",
-    parameters: [
-      "buffer", /* pid */
-      "buffer", /* file */
-      "buffer", /* file_actions */
-      "buffer", /* attrp */
-      "buffer", /* argv */
-      "buffer", /* envp */
-    ],
-    result: "i32",
-    nonblocking: true,
-  },
-  aio_suspend_async: {
-    name: "aio_suspend",
-    parameters: ["buffer", /* aiocb_list */ "i32", /* nitems */ "pointer" /* timeout */],
-    result: "i32",
-    nonblocking: true,
-  },
-  waitpid_async: {
-    name: "waitpid",
-    parameters: ["i32", /* pid */ "buffer", /* wstatus */ "i32" /* options */],
-    result: "i32",
-    nonblocking: true,
-  },
+  ...C,
+  // These run on another thread.
+  poll_async: { ...C.poll, name: "poll", nonblocking: true },
+  usleep_async: { ...C.usleep, name: "usleep", nonblocking: true },
+  statx_async: { ...C.statx, name: "statx", nonblocking: true },
+  open_async: { ...C.open, name: "open", nonblocking: true },
+  umount2_async: { ...C.umount2, name: "umount2", nonblocking: true },
+  posix_spawnp_async: { ...C.posix_spawnp, name: "posix_spawnp", nonblocking: true },
+  aio_suspend_async: { ...C.aio_suspend, name: "aio_suspend", nonblocking: true },
+  waitpid_async: { ...C.waitpid, name: "waitpid", nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 function openLibrary(architecture: Architecture): Deno.DynamicLibrary<typeof SYMBOLS> {
-  const musl = { x86_64: "libc.musl-x86_64.so.1", aarch64: "libc.musl-aarch64.so.1" }[architecture];
-  let first: unknown;
-  for (const name of ["libc.so.6", musl]) {
-    try {
-      return Deno.dlopen(name, SYMBOLS);
-    } catch (error) {
-      if ((error as Error).name === "NotCapable") throw error;
-      first ??= error;
-    }
-  }
-  throw first;
+  return firstLibrary(architecture, (name) => Deno.dlopen(name, SYMBOLS), ({ name }) => name === "NotCapable");
 }
 
 // Bigints for the lengths that occur, so that none is made per call.
@@ -235,13 +31,7 @@ function big(n: number): bigint {
 }
 
 function openLibc(): Libc {
-  if (Deno.build.os !== "linux") {
-    throw new Error(`fusewire speaks to the Linux kernel; this is ${Deno.build.os}. Remedy: run it on Linux`);
-  }
-  const architecture = Deno.build.arch as string as Architecture;
-  if (!(architecture in OPEN_FLAGS)) {
-    throw new Error(`fusewire knows Linux on ${Object.keys(OPEN_FLAGS).join(" and ")}; this is ${architecture}`);
-  }
+  const architecture = architectureOf(Deno.build.os, Deno.build.arch);
   const c = openLibrary(architecture).symbols;
   // The errno of this thread, valid right after a synchronous call.
   const errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(c.__errno_location()!, 4));
@@ -352,6 +142,12 @@ function openLibc(): Libc {
     posixSpawnattrDestroy: (attributes) => -c.posix_spawnattr_destroy(attributes as Buffer),
 
     address: (buffer) => c.memset(buffer as Buffer, 0, 0n),
+    memory: (address, length) =>
+      new Uint8Array(Deno.UnsafePointerView.getArrayBuffer(Deno.UnsafePointer.create(address)!, length)),
+    syscall(number, [a1 = 0n, a2 = 0n, a3 = 0n, a4 = 0n, a5 = 0n, a6 = 0n]) {
+      const value = c.syscall(BigInt(number), a1, a2, a3, a4, a5, a6);
+      return value < 0n ? BigInt(-errno[0]) : value;
+    },
 
     pollAsync: (fds, count, timeout) => pinned([fds], (f) => c.poll_async(f, big(count), timeout)),
     async turnAsync() {

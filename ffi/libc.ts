@@ -89,6 +89,8 @@ export const AT_NO_AUTOMOUNT = 0x800;
 export const AT_STATX_DONT_SYNC = 0x4000;
 /** `poll(2)`: may be read. */
 export const POLLIN = 1;
+/** `poll(2)`: may be written. */
+export const POLLOUT = 4;
 /** `poll(2)`: an error is there to be fetched. */
 export const POLLERR = 8;
 
@@ -203,6 +205,10 @@ export interface Libc {
 
   /** Address of the first byte. Stable while the buffer lives, if it is larger than 64 bytes. */
   address(buffer: Uint8Array): bigint;
+  /** The memory at an address, as it is and changes. */
+  memory(address: bigint, length: number): Uint8Array;
+  /** `syscall(2)`: any call by its number, with up to six arguments, on this thread alone. */
+  syscall(number: number, args: readonly bigint[]): bigint;
 
   // Calls that may wait for another thread, or for a file system that this thread serves: they run elsewhere and tell
   // no errno, only -1.

@@ -1,10 +1,14 @@
 /** `O_*` flags per architecture. */
 import { assertEquals } from "@std/assert";
 import { OPEN_FLAGS } from "../../ffi/libc.ts";
+import { libc } from "../../ffi/load.ts";
 import { run, test } from "../support/harness.ts";
 
+// Opened here, since it stays open.
+const c = libc();
+
 test("OPEN_FLAGS: those of this machine are python's", { needs: ["tool:python3"] }, async () => {
-  const flags = OPEN_FLAGS[Deno.build.arch];
+  const flags = OPEN_FLAGS[c.architecture];
   // What glibc leaves out of its own O_LARGEFILE on 64-bit machines, the kernel still sends.
   const names = Object.keys(flags).filter((name) => name !== "LARGEFILE");
   const script = "import os, sys, json; print(json.dumps({n: getattr(os, 'O_' + n) for n in sys.argv[1:]}))";

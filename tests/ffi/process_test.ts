@@ -1,4 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import fs from "node:fs/promises";
+import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { type Program, spawn, waitExit } from "../../ffi/process.ts";
 import { openFds, tempDir, test } from "../support/harness.ts";
@@ -25,23 +27,23 @@ async function output(program: Omit<Program, "fds">, ...more: number[]): Promise
   return { text: new TextDecoder().decode(buffer.subarray(0, n)), status };
 }
 
-Deno.test("spawn: arguments, environment and folder arrive as they are", async () => {
+test("spawn: arguments, environment and folder arrive as they are", async () => {
   const argv = cstrings("/bin/sh", "-c", 'printf "%s|" "$@" "$A" "$PWD"; exit 3', "sh", "a b\n", "", "\u{e9}'\"$A");
   const { text, status } = await output({ argv, env: cstrings("A=1 2"), cwd: cstrings("/usr/")[0] });
   assertEquals(text, "a b\n||\u{e9}'\"$A|1 2|/usr|");
   assertEquals(status, 3);
 });
 
-Deno.test("spawn: a program without slash is looked for in PATH", async () => {
+test("spawn: a program without slash is looked for in PATH", async () => {
   assertEquals((await output({ argv: cstrings("sh", "-c", "exit 7"), env: [] })).status, 7);
 });
 
-Deno.test("waitExit: 128 + n after a signal, -1 where there is no such child", async () => {
+test("waitExit: 128 + n after a signal, -1 where there is no such child", async () => {
   assertEquals((await output({ argv: cstrings("/bin/sh", "-c", "kill -TERM $$"), env: [] })).status, 143);
   assertEquals(await waitExit(c, 1), -1);
 });
 
-Deno.test("spawn: -errno of the step that failed", async () => {
+test("spawn: -errno of the step that failed", async () => {
   const program = { argv: cstrings("/bin/sh"), env: [], fds: [] };
   assertEquals(await spawn(c, { ...program, argv: cstrings("/no/such/program") }), -2);
   assertEquals(await spawn(c, { ...program, argv: cstrings("/etc/passwd/x") }), -20);
@@ -49,14 +51,14 @@ Deno.test("spawn: -errno of the step that failed", async () => {
   assertEquals(await spawn(c, { ...program, fds: [-1] }), -9);
 });
 
-Deno.test("spawn: the program has the given descriptors and no others, also where sources are targets", async () => {
+test("spawn: the program has the given descriptors and no others, also where sources are targets", async () => {
   const list = cstrings("/bin/sh", "-c", "ls -l /proc/self/fd; :");
   // Not closed by exec, as one that this process was started with.
   const stray = c.open(cstrings("/proc/self/status")[0], 0, 0);
   const wanted = c.open(cstrings("/proc/self/comm")[0], c.O.CLOEXEC, 0);
   try {
     const before = await openFds();
-    const { text } = await output({ argv: list, env: cstrings(`PATH=${Deno.env.get("PATH")}`) }, wanted);
+    const { text } = await output({ argv: list, env: cstrings(`PATH=${process.env.PATH}`) }, wanted);
     assertEquals(await openFds(), before);
     const lines = text.trimEnd().split("\n").slice(1).map((line) => line.replace(/^.* (\d+ -> .*)$/, "$1"));
     assertEquals(lines.length, 5, text);
@@ -79,8 +81,8 @@ Deno.test("spawn: the program has the given descriptors and no others, also wher
     c.close(file);
     assertEquals(await waitExit(c, pid), 0);
     assertEquals(await openFds(), before);
-    const said = await Deno.readTextFile(dir.join("out"));
-    const [zero, one] = [await Deno.readLink("/proc/self/fd/0"), await Deno.readLink("/proc/self/fd/1")];
+    const said = await fs.readFile(dir.join("out"), "utf8");
+    const [zero, one] = [await fs.readlink("/proc/self/fd/0"), await fs.readlink("/proc/self/fd/1")];
     assertStringIncludes(said, `0 -> ${one}\n`);
     assertStringIncludes(said, `1 -> ${zero}\n`);
   } finally {
@@ -91,7 +93,7 @@ Deno.test("spawn: the program has the given descriptors and no others, also wher
 
 test("spawn: a session of its own", { needs: ["tool:ps"] }, async () => {
   const argv = cstrings("/bin/sh", "-c", "echo $$ $(ps -o sid= -p $$)");
-  const env = cstrings(`PATH=${Deno.env.get("PATH")}`);
+  const env = cstrings(`PATH=${process.env.PATH}`);
   const own = (await output({ argv, env, ownSession: true })).text.trim().split(/\s+/);
   assertEquals(own[0], own[1]);
   const shared = (await output({ argv, env })).text.trim().split(/\s+/);

@@ -4,12 +4,20 @@
  * A file system under test may be served by the very process that tests it. So everything here that could reach a
  * mountpoint is asynchronous, and what is mounted is read from `/proc/self/mountinfo`.
  */
+import { spawnSync } from "node:child_process";
+import fs from "node:fs/promises";
+import { tmpdir } from "node:os";
+import process from "node:process";
 import { isUnder, type Mount, mounts, unmount, unmountNow } from "./mounts.ts";
 import { type Need, plan, thisMachine } from "./needs.ts";
-import { type Exit, type RunOptions, start, within } from "./run.ts";
+import { type Exit, run, type RunOptions, type Signal, start, within } from "./run.ts";
+import { atEnd, register, type TestContext } from "./runner.ts";
+import { command, isOfRuntime } from "./runtime.ts";
 
 export { type Mount, mountsUnder } from "./mounts.ts";
-export { type Result, run, type RunOptions } from "./run.ts";
+export { type Result, run, type RunOptions, type Signal } from "./run.ts";
+export { type TestContext } from "./runner.ts";
+export { command, invocation, RUNTIME } from "./runtime.ts";
 
 /** How a test is run. */
 export interface TestOptions {
@@ -39,7 +47,7 @@ function hold(item: Held): () => boolean {
   return () => own.delete(item) && everything.delete(item);
 }
 
-globalThis.addEventListener("unload", () => {
+atEnd(() => {
   for (const item of [...everything].reverse()) {
     try {
       item.releaseNow();
@@ -50,27 +58,31 @@ globalThis.addEventListener("unload", () => {
 });
 
 /** Registers a test. What it leaves behind is taken away, and is a failure where the test had none. */
-export function test(name: string, options: TestOptions, fn: (t: Deno.TestContext) => void | Promise<void>): void;
+export function test(name: string, options: TestOptions, fn: (t: TestContext) => void | Promise<void>): void;
 /** Registers a test that needs nothing. */
-export function test(name: string, fn: (t: Deno.TestContext) => void | Promise<void>): void;
+export function test(name: string, fn: (t: TestContext) => void | Promise<void>): void;
 export function test(
   name: string,
-  optionsOrFn: TestOptions | ((t: Deno.TestContext) => void | Promise<void>),
-  maybeFn?: (t: Deno.TestContext) => void | Promise<void>,
+  optionsOrFn: TestOptions | ((t: TestContext) => void | Promise<void>),
+  maybeFn?: (t: TestContext) => void | Promise<void>,
 ): void {
   const [options, fn] = typeof optionsOrFn === "function" ? [{}, optionsOrFn] : [optionsOrFn, maybeFn!];
   const { needs = [], sanitize = true, timeout = 60_000 } = options;
   const { failure, ...planned } = plan(name, needs, thisMachine());
-  Deno.test({
+  register({
     ...planned,
-    sanitizeOps: sanitize,
-    sanitizeResources: sanitize,
+    sanitize,
+    timeout,
     async fn(t) {
       if (failure !== undefined) throw new Error(failure);
       await guarded(() => fn(t), timeout);
     },
   });
 }
+
+/** Registers a test that is not run, under a name that says why. */
+test.skip = (name: string): void =>
+  register({ name, ignore: true, sanitize: false, timeout: 0, fn: () => Promise.resolve() });
 
 /** Runs the body of a test with a deadline, and takes away what it leaves. */
 export async function guarded(body: () => void | Promise<void>, timeout: number): Promise<void> {
@@ -99,19 +111,21 @@ export interface TempDir extends AsyncDisposable {
 
 /** Makes an empty folder that everybody may enter. Disposing it unmounts what is in it and removes it. */
 export async function tempDir(options: { prefix?: string; dir?: string } = {}): Promise<TempDir> {
-  const { prefix = "fusewire-", dir } = options;
-  const path = await Deno.realPath(await Deno.makeTempDir({ prefix, dir }));
-  await Deno.chmod(path, 0o755);
+  const { prefix = "fusewire-", dir = tmpdir() } = options;
+  const path = await fs.realpath(await fs.mkdtemp(`${dir}/${prefix}`));
+  await fs.chmod(path, 0o755);
   const item: Held = {
     what: `the folder ${path}`,
     async release() {
       if (!drop()) return;
       await unmount(isUnder(path));
-      await Deno.remove(path, { recursive: true });
+      // Names may be no UTF-8, which not every runtime can remove.
+      const { code, stderr } = await run(["rm", "-r", path]);
+      if (code !== 0) throw new Error(stderr);
     },
     releaseNow() {
       unmountNow(isUnder(path));
-      Deno.removeSync(path, { recursive: true });
+      spawnSync("rm", ["-r", path], { stdio: "inherit" });
     },
   };
   const drop = hold(item);
@@ -130,13 +144,11 @@ export interface Example extends AsyncDisposable {
   /** What it has printed so far, on both streams. */
   readonly output: string;
   /** Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 5,000 unless told, SIGKILL follows. */
-  stop(signal?: Deno.Signal, patience?: number): Promise<Exit>;
+  stop(signal?: Signal, patience?: number): Promise<Exit>;
 }
 
-const root = new URL("../../", import.meta.url);
-
 /**
- * Starts `examples/NAME.ts` with `--allow-ffi` alone and waits for a line on standard output that says
+ * Starts `examples/NAME.ts`, on Deno with `--allow-ffi` alone, and waits for a line on standard output that says
  * "mounted", 30 s at most unless `timeout` says otherwise. Disposing it ends it and takes away the mount at any of its arguments.
  */
 export async function startExample(
@@ -144,18 +156,15 @@ export async function startExample(
   args: readonly string[] = [],
   options: RunOptions = {},
 ): Promise<Example> {
-  return await startServer(
-    [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", new URL(`examples/${name}.ts`, root).pathname, ...args],
-    options,
-  );
+  return await startServer(command(`../../examples/${name}.ts`, import.meta.url, ...args), options);
 }
 
 /** Picks the mounts at the folders that a command names, except where something is mounted already. */
 async function mountsAtOneOf(command: readonly string[]): Promise<(mount: Mount) => boolean> {
-  const named = await Promise.all(command.map((word) => Deno.realPath(word).catch(() => word)));
+  const named = await Promise.all(command.map((word) => fs.realpath(word).catch(() => word)));
   const taken = await mounts(({ path }) => named.includes(path));
-  const free = new Set(named).difference(new Set(taken.map(({ path }) => path)));
-  return ({ path }) => free.has(path);
+  const free = named.filter((path) => !taken.some((mount) => mount.path === path));
+  return ({ path }) => free.includes(path);
 }
 
 /** {@linkcode startExample} for any command. */
@@ -163,7 +172,7 @@ export async function startServer(command: readonly string[], options: RunOption
   const { timeout = 30_000 } = options;
   const isOwn = await mountsAtOneOf(command);
   const child = start(command, options);
-  const stop = async (signal: Deno.Signal = "SIGTERM", patience = 5000): Promise<Exit> => {
+  const stop = async (signal: Signal = "SIGTERM", patience = 5000): Promise<Exit> => {
     child.kill(signal);
     const exit = await within(child.exited, patience);
     if (exit) return exit;
@@ -184,13 +193,14 @@ export async function startServer(command: readonly string[], options: RunOption
     },
   };
   const drop = hold(item);
-  const started = Promise.withResolvers<Exit | "mounted">();
-  child.exited.then(started.resolve, started.reject);
-  const watch = setInterval(() => {
-    if (/\bmounted\b/i.test(child.stdout())) started.resolve("mounted");
-  }, 10);
+  let watch: ReturnType<typeof setInterval> | undefined;
+  const mounted = new Promise<"mounted">((resolve) => {
+    watch = setInterval(() => {
+      if (/\bmounted\b/i.test(child.stdout())) resolve("mounted");
+    }, 10);
+  });
   try {
-    const result = await within(started.promise, timeout);
+    const result = await within(Promise.race([mounted, child.exited]), timeout);
     if (result !== "mounted") {
       const what = result === undefined ? `not mounted after ${timeout} ms` : `ended (${result.code ?? result.signal})`;
       throw new Error(`${command.join(" ")}: ${what}; its output:\n${child.output()}`);
@@ -212,14 +222,14 @@ export async function startServer(command: readonly string[], options: RunOption
   };
 }
 
-/** The open descriptors of a process, this one unless told: number to what is open. */
-export async function openFds(pid: number = Deno.pid): Promise<Map<number, string>> {
+/** The open descriptors of a process, this one unless told, without those of the runtime: number to what is open. */
+export async function openFds(pid: number = process.pid): Promise<Map<number, string>> {
   const folder = `/proc/${pid}/fd`;
   const found = new Map<number, string>();
-  for await (const { name } of Deno.readDir(folder)) {
+  for (const name of await fs.readdir(folder)) {
     // Closed since it was listed: the descriptor that lists.
-    const target = await Deno.readLink(`${folder}/${name}`).catch(() => undefined);
-    if (target !== undefined && target !== folder) found.set(Number(name), target);
+    const target = await fs.readlink(`${folder}/${name}`).catch(() => undefined);
+    if (target !== undefined && target !== folder && !isOfRuntime(target)) found.set(Number(name), target);
   }
   return found;
 }

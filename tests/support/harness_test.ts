@@ -1,19 +1,22 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import fs from "node:fs/promises";
+import process from "node:process";
 import { deafServer } from "./deaf_server.ts";
-import { guarded, mountsUnder, openFds, run, startServer, tempDir, test, until } from "./harness.ts";
+import { testCommand } from "./runtime.ts";
+import { guarded, mountsUnder, openFds, run, RUNTIME, startServer, tempDir, test, until } from "./harness.ts";
 
 function exists(path: string): Promise<boolean> {
-  return Deno.lstat(path).then(() => true, () => false);
+  return fs.lstat(path).then(() => true, () => false);
 }
 
-Deno.test("tempDir: an empty folder until it is disposed", async () => {
+test("tempDir: an empty folder until it is disposed", async () => {
   let path = "";
   {
     await using dir = await tempDir({ prefix: "fusewire-harness-" });
     path = dir.path;
     assertStringIncludes(path, "/fusewire-harness-");
     assertEquals((await run("umask 077; ls -A; stat -c %a .", { cwd: path })).stdout, "755\n");
-    await Deno.mkdir(dir.join("a", "b"), { recursive: true });
+    await fs.mkdir(dir.join("a", "b"), { recursive: true });
     assert(await exists(`${path}/a/b`));
   }
   assert(!await exists(path));
@@ -21,17 +24,17 @@ Deno.test("tempDir: an empty folder until it is disposed", async () => {
 
 test("tempDir: what is mounted in it is unmounted, not emptied", { needs: ["root"] }, async () => {
   await using source = await tempDir();
-  await Deno.writeTextFile(source.join("kept"), "");
+  await fs.writeFile(source.join("kept"), "");
   {
     await using dir = await tempDir();
-    await Deno.mkdir(dir.join("mnt"));
+    await fs.mkdir(dir.join("mnt"));
     assertEquals((await run(["mount", "--bind", source.path, dir.join("mnt")])).code, 0);
     assert(await exists(dir.join("mnt/kept")));
   }
   assert(await exists(source.join("kept")));
 });
 
-Deno.test("guarded: what a body leaves is taken away and is a failure", async () => {
+test("guarded: what a body leaves is taken away and is a failure", async () => {
   let path = "";
   const leave = async () => {
     path = (await tempDir()).path;
@@ -40,7 +43,7 @@ Deno.test("guarded: what a body leaves is taken away and is a failure", async ()
   assert(!await exists(path));
 });
 
-Deno.test("guarded: a body that fails is reported as it failed, and what it left is taken away", async () => {
+test("guarded: a body that fails is reported as it failed, and what it left is taken away", async () => {
   let path = "";
   const fail = async () => {
     path = (await tempDir()).path;
@@ -50,17 +53,17 @@ Deno.test("guarded: a body that fails is reported as it failed, and what it left
   assert(!await exists(path));
 });
 
-Deno.test("guarded: a body that does not end fails after its time", async () => {
+test("guarded: a body that does not end fails after its time", async () => {
   await assertRejects(() => guarded(() => new Promise(() => {}), 20), Error, "did not end within 20 ms");
 });
 
-Deno.test("guarded: a body that ends and leaves nothing is no failure", async () => {
+test("guarded: a body that ends and leaves nothing is no failure", async () => {
   await guarded(async () => {
     await using _ = await tempDir();
   }, 5000);
 });
 
-Deno.test("startServer: a command that ends is an error with its output", async () => {
+test("startServer: a command that ends is an error with its output", async () => {
   const command = ["sh", "-c", "echo not so >&2; exit 7"];
   await assertRejects(() => startServer(command), Error, "ended (7); its output:\nnot so\n");
 });
@@ -74,7 +77,7 @@ test("startServer: a command that does not mount in time is ended, with its outp
   assertEquals((await run(["pgrep", "--runstates", "R,S,D", "-g", pid])).stdout, "");
 });
 
-Deno.test("startServer: stop sends the signal and answers how it ended", async () => {
+test("startServer: stop sends the signal and answers how it ended", async () => {
   const command = ["sh", "-c", "trap 'exit 5' USR1; echo mounted; while :; do sleep 0.05; done"];
   {
     await using server = await startServer(command);
@@ -111,8 +114,9 @@ test("test: a test file that leaves a mount, and one whose process just ends, le
   needs: ["root", "fuse", "tool:python3"],
 }, async () => {
   await using dir = await tempDir();
-  const harness = new URL("./harness.ts", import.meta.url).href;
-  const deaf = new URL("./deaf_server.ts", import.meta.url).href;
+  const ending = RUNTIME === "deno" ? "ts" : "js";
+  const harness = new URL(`./harness.${ending}`, import.meta.url).href;
+  const deaf = new URL(`./deaf_server.${ending}`, import.meta.url).href;
   const head = `
 import { startServer, tempDir, test } from "${harness}";
 import { deafServer } from "${deaf}";
@@ -123,30 +127,30 @@ const leave = async () => {
 };
 `;
   const inTest = `test("leaves", { sanitize: false }, async () => { await leave(); throw new Error("by itself"); });`;
-  await Deno.writeTextFile(dir.join("a_test.ts"), head + inTest);
-  await Deno.writeTextFile(dir.join("b_test.ts"), `${head}await leave();\nDeno.test("other", () => {});`);
-  for (const [file, code] of [["a_test.ts", 1], ["b_test.ts", 0]] as const) {
-    const result = await run([Deno.execPath(), "test", "-A", "--no-check", "--no-config", dir.join(file)]);
+  await fs.writeFile(dir.join("a_test.mjs"), head + inTest);
+  await fs.writeFile(dir.join("b_test.mjs"), `${head}await leave();\ntest("other", () => {});`);
+  for (const [file, code] of [["a_test.mjs", 1], ["b_test.mjs", 0]] as const) {
+    const result = await run(testCommand(dir.join(file)));
     const output = result.stdout + result.stderr;
     assertEquals(result.code, code, output);
-    const pid = Number(/^started (\d+)$/m.exec(output)![1]);
+    const pid = Number(/\bstarted (\d+)$/m.exec(output)![1]);
     await until(async () => !await exists(`/proc/${pid}`), "the server ends", 5000);
     assertEquals(await mountsUnder(dir.path), []);
-    assertEquals((await run(["ls", dir.path])).stdout, "a_test.ts\nb_test.ts\n");
+    assertEquals((await run(["ls", dir.path])).stdout, "a_test.mjs\nb_test.mjs\n");
   }
 });
 
-Deno.test("openFds: what is open, without the descriptor that lists", async () => {
+test("openFds: what is open, without the descriptor that lists", async () => {
   const before = await openFds();
   {
-    using _file = await Deno.open("/proc/self/status");
+    await using _file = await fs.open("/proc/self/status");
     const opened = [...await openFds()].filter(([fd]) => !before.has(fd));
-    assertEquals(opened.map(([, target]) => target), [`/proc/${Deno.pid}/status`]);
+    assertEquals(opened.map(([, target]) => target), [`/proc/${process.pid}/status`]);
   }
   assertEquals(await openFds(), before);
 });
 
-Deno.test("until: waits for the condition, and says what it waited for", async () => {
+test("until: waits for the condition, and says what it waited for", async () => {
   let n = 0;
   await until(() => ++n === 3, "third");
   assertEquals(n, 3);

@@ -1,6 +1,8 @@
 /**
  * Mounts as the kernel lists them. Nothing here touches a mountpoint's path: who may serve it would wait for itself.
  */
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
 import { run } from "./run.ts";
 
 /** A line of `/proc/self/mountinfo`. */
@@ -44,7 +46,7 @@ export function isUnder(folder: string): (mount: Mount) => boolean {
 
 /** The mounts that are wanted, the newest first. */
 export async function mounts(wanted: (mount: Mount) => boolean): Promise<Mount[]> {
-  return list(await Deno.readTextFile("/proc/self/mountinfo"), wanted);
+  return list(await fs.promises.readFile("/proc/self/mountinfo", "utf8"), wanted);
 }
 
 /** What is mounted at a folder and below it, the newest first. */
@@ -70,7 +72,7 @@ export async function unmount(wanted: (mount: Mount) => boolean): Promise<void> 
 /** {@linkcode unmount} for the end of the process, where nothing asynchronous runs any more. */
 export function unmountNow(wanted: (mount: Mount) => boolean): void {
   const [program, ...options] = umount;
-  for (const { path } of list(Deno.readTextFileSync("/proc/self/mountinfo"), wanted)) {
-    new Deno.Command(program, { args: [...options, path], stdout: "null", stderr: "null" }).outputSync();
+  for (const { path } of list(fs.readFileSync("/proc/self/mountinfo", "utf8"), wanted)) {
+    spawnSync(program, [...options, path], { stdio: "ignore" });
   }
 }

@@ -3,7 +3,7 @@ import { mountsUnder, run, startServer, tempDir, test } from "./harness.ts";
 import { isUnder, parseMounts, unmount } from "./mounts.ts";
 import { deafServer } from "./deaf_server.ts";
 
-Deno.test("parseMounts: fields, escapes, optional fields", () => {
+test("parseMounts: fields, escapes, optional fields", () => {
   assertEquals(
     parseMounts(
       "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n" +
@@ -18,7 +18,7 @@ Deno.test("parseMounts: fields, escapes, optional fields", () => {
   );
 });
 
-Deno.test("isUnder: the folder and what is below it, not its namesakes", () => {
+test("isUnder: the folder and what is below it, not its namesakes", () => {
   const at = (path: string) => isUnder("/a/b")({ path, type: "", source: "", minor: 0, options: "" });
   assertEquals(["/a/b", "/a/b/c", "/a/bc", "/a", "/"].map(at), [true, true, false, false, false]);
 });

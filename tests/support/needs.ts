@@ -1,7 +1,14 @@
 /** What a test needs of the machine, and what becomes of it where that is missing. */
+import fs from "node:fs";
+import process from "node:process";
 
-/** root: uid 0 with CAP_SYS_ADMIN; fuse: a /dev/fuse that can be opened; tool: a program in PATH. */
-export type Need = "root" | "fuse" | `tool:${string}`;
+import { spawnSync } from "node:child_process";
+
+/**
+ * root: uid 0 with CAP_SYS_ADMIN; fuse: a /dev/fuse that can be opened; npm: its registry can be reached; tool: a program
+ * in PATH.
+ */
+export type Need = "root" | "fuse" | "npm" | `tool:${string}`;
 
 /** What the machine has. */
 export interface Machine {
@@ -12,7 +19,14 @@ export interface Machine {
   readonly device: boolean;
   /** A continuous integration runs the tests. */
   readonly ci: boolean;
+  /** The registry of npm can be reached. */
+  readonly npm: () => boolean;
   readonly tool: (name: string) => boolean;
+}
+
+function has(machine: Machine, need: Need): boolean {
+  if (need === "root" || need === "fuse") return machine[need];
+  return need === "npm" ? machine.npm() : machine.tool(need.slice("tool:".length));
 }
 
 /** How a test is registered. */
@@ -28,9 +42,8 @@ export interface Plan {
  * integration has the device and so is meant to run everything, to fail it.
  */
 export function plan(name: string, needs: readonly Need[], machine: Machine): Plan {
-  const missing = needs.filter((need) =>
-    need === "root" || need === "fuse" ? !machine[need] : !machine.tool(need.slice("tool:".length))
-  ).map((need) => need === "fuse" ? "/dev/fuse" : need.replace(/^tool:/, ""));
+  const missing = needs.filter((need) => !has(machine, need))
+    .map((need) => need === "fuse" ? "/dev/fuse" : need === "npm" ? "npm's registry" : need.replace(/^tool:/, ""));
   if (missing.length === 0) return { name, ignore: false };
   const what = `needs ${missing.join(", ")}`;
   if (machine.ci && machine.device) return { name, ignore: false, failure: `${what}: the CI has to provide it` };
@@ -48,7 +61,7 @@ function attempt<T>(call: () => T): T | undefined {
 
 function opens(path: string): boolean {
   return attempt(() => {
-    Deno.openSync(path, { read: true, write: true }).close();
+    fs.closeSync(fs.openSync(path, "r+"));
     return true;
   }) ?? false;
 }
@@ -56,25 +69,34 @@ function opens(path: string): boolean {
 const CAP_SYS_ADMIN = 21n;
 
 function mayMount(): boolean {
-  const status = attempt(() => Deno.readTextFileSync("/proc/self/status")) ?? "";
+  const status = attempt(() => fs.readFileSync("/proc/self/status", "utf8")) ?? "";
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1];
   return effective !== undefined && (BigInt(`0x${effective}`) >> CAP_SYS_ADMIN & 1n) === 1n;
 }
 
 function inPath(name: string): boolean {
-  return (Deno.env.get("PATH") ?? "").split(":").some((folder) => {
-    const found = attempt(() => Deno.statSync(`${folder}/${name}`));
-    return found !== undefined && found.isFile && (found.mode! & 0o111) !== 0;
+  return (process.env.PATH ?? "").split(":").some((folder) => {
+    const found = attempt(() => fs.statSync(`${folder}/${name}`));
+    return found !== undefined && found.isFile() && (found.mode & 0o111) !== 0;
   });
+}
+
+let npm: boolean | undefined;
+
+/** Asked once, since it takes its time. */
+function reachesNpm(): boolean {
+  const options = ["--fetch-retries=0", "--fetch-timeout=5000", "--prefer-online"];
+  return npm ??= spawnSync("npm", ["view", "koffi", "version", ...options], { stdio: "ignore" }).status === 0;
 }
 
 /** This machine. */
 export function thisMachine(): Machine {
   return {
-    root: Deno.uid() === 0 && mayMount(),
+    root: process.getuid!() === 0 && mayMount(),
     fuse: opens("/dev/fuse"),
-    device: attempt(() => Deno.statSync("/dev/fuse")) !== undefined,
-    ci: Deno.env.get("CI") === "true",
+    device: attempt(() => fs.statSync("/dev/fuse")) !== undefined,
+    ci: process.env.CI === "true",
+    npm: reachesNpm,
     tool: inPath,
   };
 }

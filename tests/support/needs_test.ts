@@ -1,15 +1,16 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { type Machine, plan, thisMachine } from "./needs.ts";
+import { test } from "./harness.ts";
 
-const all: Machine = { root: true, fuse: true, device: true, ci: false, tool: () => true };
+const all: Machine = { root: true, fuse: true, device: true, ci: false, npm: () => true, tool: () => true };
 
-Deno.test("plan: a test whose needs are met is run under its name", () => {
+test("plan: a test whose needs are met is run under its name", () => {
   assertEquals(plan("x", [], { ...all, root: false, fuse: false, device: false }), { name: "x", ignore: false });
   assertEquals(plan("x", ["root", "fuse", "tool:fio"], all), { name: "x", ignore: false });
   assertEquals(plan("x", ["root"], { ...all, ci: true }), { name: "x", ignore: false });
 });
 
-Deno.test("plan: a test whose needs are not met is ignored under a name that says which", () => {
+test("plan: a test whose needs are not met is ignored under a name that says which", () => {
   const skipped = (name: string) => ({ name, ignore: true });
   assertEquals(plan("x", ["root"], { ...all, root: false }), skipped("x (skipped: needs root)"));
   assertEquals(plan("x", ["fuse", "root"], { ...all, fuse: false }), skipped("x (skipped: needs /dev/fuse)"));
@@ -18,9 +19,10 @@ Deno.test("plan: a test whose needs are not met is ignored under a name that say
     plan("x", ["tool:fio", "tool:bindfs", "root"], { ...all, root: false, tool }),
     skipped("x (skipped: needs bindfs, root)"),
   );
+  assertEquals(plan("x", ["npm"], { ...all, npm: () => false }), skipped("x (skipped: needs npm's registry)"));
 });
 
-Deno.test("plan: in a CI that has the device, what is missing is a failure", () => {
+test("plan: in a CI that has the device, what is missing is a failure", () => {
   const { ignore, failure, name } = plan("x", ["root"], { ...all, ci: true, root: false });
   assertEquals({ ignore, failure, name }, {
     ignore: false,
@@ -31,7 +33,7 @@ Deno.test("plan: in a CI that has the device, what is missing is a failure", () 
   assertStrictEquals(plan("x", ["root"], { ...all, ci: true, root: false, device: false }).ignore, true);
 });
 
-Deno.test("thisMachine: finds programs in PATH, and no others", () => {
+test("thisMachine: finds programs in PATH, and no others", () => {
   const { tool } = thisMachine();
   assertStrictEquals(tool("sh"), true);
   assertStrictEquals(tool("no-such-program"), false);

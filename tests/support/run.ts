@@ -3,6 +3,9 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
 
+/** A signal's name. */
+export type Signal = keyof typeof constants.signals;
+
 /** How a child is started. */
 export interface RunOptions {
   /** After so many milliseconds it is killed, and `run` rejects; 30,000 unless told. */
@@ -43,7 +46,7 @@ export interface Child {
   /** Both, in the order of arrival. */
   readonly output: () => string;
   /** Sends a signal to it and to the children that it started; nothing where it has ended. */
-  readonly kill: (signal: Deno.Signal) => void;
+  readonly kill: (signal: Signal) => void;
 }
 
 /** Starts a child in a process group of its own. */
@@ -69,14 +72,15 @@ export function start(command: readonly string[], options: RunOptions = {}): Chi
     return said.filter(({ from }) => wanted(from)).map(({ bytes }) => decoder.decode(bytes, { stream: true })).join("");
   };
   let ended = false;
-  const { promise: exited, resolve, reject } = Promise.withResolvers<Exit>();
-  child.on("error", (error) => {
-    ended = true;
-    reject(new Error(`${command.join(" ")}: ${error.message}`, { cause: error }));
-  });
-  child.on("close", (code, signal) => {
-    ended = true;
-    resolve({ code, signal });
+  const exited = new Promise<Exit>((resolve, reject) => {
+    child.on("error", (error) => {
+      ended = true;
+      reject(new Error(`${command.join(" ")}: ${error.message}`, { cause: error }));
+    });
+    child.on("close", (code, signal) => {
+      ended = true;
+      resolve({ code, signal });
+    });
   });
   return {
     pid: child.pid ?? 0,
@@ -97,8 +101,10 @@ export function start(command: readonly string[], options: RunOptions = {}): Chi
 
 /** Waits for a promise so many milliseconds; undefined where that was not enough. */
 export async function within<T>(promise: Promise<T>, milliseconds: number): Promise<T | undefined> {
-  const { promise: late, resolve } = Promise.withResolvers<undefined>();
-  const timer = setTimeout(() => resolve(undefined), milliseconds);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
   try {
     return await Promise.race([promise, late]);
   } finally {
@@ -123,7 +129,7 @@ export async function run(command: readonly string[] | string, options: RunOptio
   }
   const { code, signal } = exit;
   return {
-    code: code ?? 128 + constants.signals[signal as keyof typeof constants.signals],
+    code: code ?? 128 + constants.signals[signal as Signal],
     stdout: child.stdout(),
     stderr: child.stderr(),
   };

@@ -1,16 +1,16 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { run, test } from "./harness.ts";
 
-Deno.test("run: the status and both outputs, of words and of a line", async () => {
+test("run: the status and both outputs, of words and of a line", async () => {
   assertEquals(await run(["echo", "a  b", "$HOME"]), { code: 0, stdout: "a  b $HOME\n", stderr: "" });
   assertEquals(await run("echo é; echo err >&2; exit 3"), { code: 3, stdout: "é\n", stderr: "err\n" });
 });
 
-Deno.test("run: a signal's status is 128 + n", async () => {
+test("run: a signal's status is 128 + n", async () => {
   assertEquals((await run("kill -TERM $$")).code, 143);
 });
 
-Deno.test("run: environment, folder and input", async () => {
+test("run: environment, folder and input", async () => {
   const { stdout } = await run(`echo "$A $PWD"; cat`, { env: { A: "x" }, cwd: "/", input: "in" });
   assertEquals(stdout, "x /\nin");
   // More than a pipe holds, to one that does not read it.
@@ -30,7 +30,7 @@ test(
   },
 );
 
-Deno.test("run: a program that cannot be started is an error that names it", async () => {
+test("run: a program that cannot be started is an error that names it", async () => {
   await assertRejects(() => run(["/no/such/program", "x"]), Error, "/no/such/program x: ");
 });
 
