@@ -1,25 +1,39 @@
 /**
- * A writable file system in memory; everything is gone when it is unmounted.
+ * A writable file system in memory; everything is gone when it is unmounted. `--max-bytes` and `--max-inodes` limit what
+ * it holds; with `--own-permissions` it checks permissions itself, where else the kernel does.
  *
- *     deno run --allow-ffi examples/memory.ts MOUNTPOINT [--allow-other]
+ *     deno run --allow-ffi examples/memory.ts MOUNTPOINT [--max-bytes=N] [--max-inodes=N] [--own-permissions] [--allow-other]
  */
 import { memory } from "../kit.ts";
 import { FuseError, mount } from "../mod.ts";
 
+const known = /^--(max-bytes=\d+|max-inodes=\d+|own-permissions|allow-other)$/;
 const flags = Deno.args.filter((a) => a.startsWith("--"));
 const paths = Deno.args.filter((a) => !a.startsWith("--"));
-if (paths.length !== 1 || flags.some((flag) => flag !== "--allow-other")) {
-  console.error("usage: deno run --allow-ffi examples/memory.ts MOUNTPOINT [--allow-other]");
+if (paths.length !== 1 || !flags.every((flag) => known.test(flag))) {
+  const options = "[--max-bytes=N] [--max-inodes=N] [--own-permissions] [--allow-other]";
+  console.error(`usage: deno run --allow-ffi examples/memory.ts MOUNTPOINT ${options}`);
   Deno.exit(2);
 }
+const limit = (name: string) => {
+  const flag = flags.find((flag) => flag.startsWith(`--${name}=`));
+  return flag && Number(flag.slice(name.length + 3));
+};
 try {
-  await using session = await mount(memory(), paths[0], {
+  const own = flags.includes("--own-permissions");
+  const fs = memory({
+    maxBytes: limit("max-bytes") || undefined,
+    maxInodes: limit("max-inodes") || undefined,
+    permissions: own ? "own" : "kernel",
+  });
+  await using session = await mount(fs, paths[0], {
     fsname: "memory",
-    defaultPermissions: true,
+    defaultPermissions: !own,
+    posixAcl: !own,
+    dontMask: true,
     handleKillpriv: true,
     // Nobody else changes it.
     autoInvalData: false,
-    atomicOTrunc: true,
     cacheSymlinks: true,
     allowOther: flags.includes("--allow-other"),
   });

@@ -1,28 +1,32 @@
 /**
  * Shows the directory SOURCE once more at MOUNTPOINT. The kernel moves the data of open files by itself (passthrough)
- * where it may; `--no-passthrough` serves them from here.
+ * where it may; `--no-passthrough` serves them from here. `--read-only` refuses all changes; `--cache=SECONDS` lets the
+ * kernel keep names and attributes so long, where nobody else changes the source.
  *
- *     deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT [--no-passthrough] [--allow-other]
+ *     deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT [--no-passthrough] [--read-only] [--cache=SECONDS] [--allow-other]
  */
 import { mirror } from "../kit.ts";
 import { FuseError, mount } from "../mod.ts";
 
-const known = ["--no-passthrough", "--allow-other"];
+const known = /^--(no-passthrough|read-only|cache=\d+(\.\d+)?|allow-other)$/;
 const flags = Deno.args.filter((a) => a.startsWith("--"));
 const paths = Deno.args.filter((a) => !a.startsWith("--"));
-if (paths.length !== 2 || flags.some((flag) => !known.includes(flag))) {
-  console.error(
-    `usage: deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT ${known.map((k) => `[${k}]`).join(" ")}`,
-  );
+if (paths.length !== 2 || !flags.every((flag) => known.test(flag))) {
+  const options = "[--no-passthrough] [--read-only] [--cache=SECONDS] [--allow-other]";
+  console.error(`usage: deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT ${options}`);
   Deno.exit(2);
 }
 try {
   const [source, mountpoint] = paths;
   const passthrough = !flags.includes("--no-passthrough");
-  using fs = mirror(source, { passthrough });
+  const readOnly = flags.includes("--read-only");
+  const seconds = Number(flags.find((flag) => flag.startsWith("--cache="))?.slice("--cache=".length) ?? 0);
+  const timeouts = { entryTimeout: seconds, attrTimeout: seconds, negativeTimeout: seconds };
+  using fs = mirror(source, { passthrough, readOnly, ...timeouts });
   await using session = await mount(fs, mountpoint, {
     fsname: source,
     passthrough,
+    readOnly,
     defaultPermissions: true,
     handleKillpriv: true,
     posixAcl: true,

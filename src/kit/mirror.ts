@@ -5,14 +5,18 @@
  */
 import { libc } from "../../ffi/load.ts";
 import type { Connection, Filesystem } from "../fs/filesystem.ts";
+import { FuseError } from "../errno.ts";
+import { access } from "./mirror/access.ts";
 import { Context } from "./mirror/context.ts";
 import { directories } from "./mirror/directories.ts";
 import { files } from "./mirror/files.ts";
+import { Identity } from "./mirror/identity.ts";
 import { inodes } from "./mirror/inodes.ts";
 import { ioctls } from "./mirror/ioctls.ts";
 import { defaultLimit } from "./mirror/limit.ts";
 import { making } from "./mirror/making.ts";
 import { names } from "./mirror/names.ts";
+import { readOnly } from "./mirror/read_only.ts";
 import { Tree } from "./mirror/tree.ts";
 import { xattrs } from "./mirror/xattrs.ts";
 
@@ -36,6 +40,15 @@ export interface MirrorOptions {
    * unlinked while it is in use, come on top. Default: 4096, or half of the process's limit if that is less.
    */
   maxDescriptors?: number;
+  /** Refuses with EROFS whatever would change the source. Default false. */
+  readOnly?: boolean;
+  /**
+   * Who checks permissions: `"kernel"` (the default) for mounts with `defaultPermissions`, where calls are made with
+   * the server's rights; `"own"`: the file system of the source, for mounts without. Every call that depends on
+   * permissions is then made with the caller's user, group and further groups, which takes a server run by root, some
+   * 40 μs a call for anybody else, and `entryTimeout` stays 0, since the kernel asks nobody about names that it keeps.
+   */
+  permissions?: "kernel" | "own";
   /** Offers the kernel the descriptors of open files, to read and write them itself. Default true. */
   passthrough?: boolean;
 }
@@ -63,36 +76,54 @@ export interface Mirror extends Filesystem, Disposable {
  * attributes, sparse files, locks by the kernel. Mounts inside the source are crossed.
  *
  * Every inode is reached relative to a descriptor of its directory, one name at a time and without following symbolic
- * links, so that nothing leads out of the source, whatever others do to it meanwhile. The files are opened with the
- * server's rights: let the kernel check permissions (`defaultPermissions`) where others use the mount.
- * What a server run by root makes belongs to who asked for it.
+ * links, so that nothing leads out of the source, whatever others do to it meanwhile.
+ *
+ * The files are opened with the server's rights: where others use the mount, let the kernel check permissions
+ * (`defaultPermissions`), or the source (`permissions: "own"`). What a server run by root makes is made in the name of
+ * who asks: the thread takes on the caller's user and group for that one call, so that there is no moment at which the
+ * new object is root's, and set-group-id directories, access control lists and quotas of the source have their effect.
  *
  * Calls are made in the turn of the request, so a slow source (a network) holds up the other requests too.
  *
- * ENOENT, ENOTDIR, EACCES: the source cannot be opened.
+ * ENOENT, ENOTDIR, EACCES: the source cannot be opened. EPERM: `permissions: "own"` without root.
  *
  * @example
- * ```ts ignore
- * import { mirror, mount } from "@fusewire/fusewire";
+ * ```ts
+ * import { mount } from "@fusewire/fusewire";
+ * import { mirror } from "@fusewire/fusewire/kit";
  *
- * await using session = await mount(mirror("/srv/data"), "/mnt");
- * await session.closed;
+ * const mountpoint = await Deno.makeTempDir();
+ * {
+ *   using fs = mirror("/etc");
+ *   await using _session = await mount(fs, mountpoint, { readOnly: true, defaultPermissions: true });
+ *   console.log(await Deno.readTextFile(`${mountpoint}/passwd`));
+ * }
+ * await Deno.remove(mountpoint);
  * ```
  */
 export function mirror(source: string, options: MirrorOptions = {}): Mirror {
-  const { entryTimeout = 0, attrTimeout = 0, negativeTimeout = 0, passthrough = true } = options;
+  const { attrTimeout = 0, passthrough = true } = options;
+  const own = options.permissions === "own";
+  const { entryTimeout = 0, negativeTimeout = 0 } = own ? {} : options;
   const limit = Math.max(16, options.maxDescriptors ?? defaultLimit(libc()));
+  const identity = new Identity(libc(), own);
+  if (own && !identity.acts) {
+    throw new FuseError("EPERM", `cannot mirror ${JSON.stringify(source)} with permissions "own": run it as root`);
+  }
   const tree = new Tree(source, { entry: entryTimeout, attr: attrTimeout, negative: negativeTimeout }, limit);
-  const context = new Context(tree, passthrough);
+  const context = new Context(tree, identity, passthrough);
+  const open = files(context), flags = ioctls(context), asked = own ? access(context) : {};
 
   return {
     ...names(context),
     ...inodes(context),
     ...making(context),
-    ...files(context),
+    ...open,
     ...directories(context),
     ...xattrs(context),
-    ...ioctls(context),
+    ...flags,
+    ...asked,
+    ...options.readOnly ? readOnly({ ...open, ...flags, ...asked }) : {},
 
     init(connection: Connection): void {
       context.connect(connection);

@@ -4,6 +4,7 @@ import { type DirEntry, makedev, ROOT_ID, type SetattrArgs } from "../../src/fs/
 import { memory } from "../../src/kit/memory.ts";
 import { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
 import { LINK_MAX } from "../../src/kit/memory/tree.ts";
+import { test } from "../support/harness.ts";
 
 const ROOT = { uid: 0, gid: 0 };
 const USER = { uid: 1000, gid: 100 };
@@ -104,17 +105,17 @@ class Kernel {
   }
 }
 
-Deno.test("memory: is a file system with an empty root like tmpfs's", () => {
-  const fs = memory() as MemoryFilesystem;
+test("memory: is a file system with an empty root like tmpfs's", () => {
+  const fs = memory() as unknown as MemoryFilesystem;
   const { attr } = fs.getattr({ nodeid: ROOT_ID });
   assertEquals([attr.ino, attr.mode, attr.nlink, attr.uid], [1, DIR | 0o1777, 2, 0]);
   assertEquals([...fs.readdir({ nodeid: ROOT_ID, fh: 0, offset: 0 })].map((e) => e.name), [".", ".."]);
-  const mine = memory({ mode: 0o700, uid: 5, gid: 6 }) as MemoryFilesystem;
+  const mine = memory({ mode: 0o700, uid: 5, gid: 6 }) as unknown as MemoryFilesystem;
   const own = mine.getattr({ nodeid: ROOT_ID }).attr;
   assertEquals([own.mode, own.uid, own.gid], [DIR | 0o700, 5, 6]);
 });
 
-Deno.test("memory: a name that is not there is remembered as such; each entry counts a lookup", () => {
+test("memory: a name that is not there is remembered as such; each entry counts a lookup", () => {
   const k = new Kernel(new MemoryFilesystem({ entryTimeout: 3, attrTimeout: 4 }));
   const missing = k.fs.lookup({ parent: ROOT_ID, name: "a" });
   assertEquals([missing.nodeid, missing.entryTimeout], [0, 3]);
@@ -129,7 +130,7 @@ Deno.test("memory: a name that is not there is remembered as such; each entry co
   assertEquals(code(() => k.stat(made)), "ESTALE");
 });
 
-Deno.test("memory: by default the kernel may cache for ever, but not what a write may change unseen", () => {
+test("memory: by default the kernel may cache for ever, but not what a write may change unseen", () => {
   const k = new Kernel();
   const id = k.file("a");
   const timeouts = () => {
@@ -141,7 +142,7 @@ Deno.test("memory: by default the kernel may cache for ever, but not what a writ
   assertEquals(timeouts(), [Infinity, 0, 0]);
 });
 
-Deno.test("memory: an unlinked file lives while it is open or known, then its space and its nodeid are free", () => {
+test("memory: an unlinked file lives while it is open or known, then its space and its nodeid are free", () => {
   const k = new Kernel();
   const before = k.used;
   const id = k.file("a");
@@ -164,7 +165,7 @@ Deno.test("memory: an unlinked file lives while it is open or known, then its sp
   assertEquals([k.read(nodeid), k.fs.listxattr({ nodeid }, ROOT)], ["", []]);
 });
 
-Deno.test("memory: all kinds of inodes give back what they took", () => {
+test("memory: all kinds of inodes give back what they took", () => {
   const k = new Kernel();
   const before = k.used;
   for (let round = 0; round < 3; round++) {
@@ -195,7 +196,7 @@ Deno.test("memory: all kinds of inodes give back what they took", () => {
   }
 });
 
-Deno.test("memory: a thousand files, unlinked while open, leave nothing", () => {
+test("memory: a thousand files, unlinked while open, leave nothing", () => {
   const k = new Kernel();
   const before = k.used;
   const ids = Array.from({ length: 1000 }, (_, i) => k.file(`f${i}`));
@@ -211,7 +212,7 @@ Deno.test("memory: a thousand files, unlinked while open, leave nothing", () => 
   assertEquals(k.used, before);
 });
 
-Deno.test("memory: tmpfile has no name, and link gives it one unless O_EXCL forbade that", () => {
+test("memory: tmpfile has no name, and link gives it one unless O_EXCL forbade that", () => {
   const k = new Kernel();
   const before = k.used;
   const make = (flags: number) => k.fs.tmpfile({ parent: 1, flags, mode: REG | 0o600, umask: 0 }, USER).entry;
@@ -232,7 +233,7 @@ Deno.test("memory: tmpfile has no name, and link gives it one unless O_EXCL forb
   assertEquals(k.used, before);
 });
 
-Deno.test("memory: new objects belong to the caller; a set-group-id directory hands on its group", () => {
+test("memory: new objects belong to the caller; a set-group-id directory hands on its group", () => {
   const k = new Kernel();
   const own = k.stat(k.file("a"));
   assertEquals([own.uid, own.gid, own.mode], [1000, 100, REG | 0o644]);
@@ -246,7 +247,7 @@ Deno.test("memory: new objects belong to the caller; a set-group-id directory ha
   assertEquals([link.gid, link.mode], [77, LNK | 0o777]);
 });
 
-Deno.test("memory: the umask is applied where the kernel leaves it to us", () => {
+test("memory: the umask is applied where the kernel leaves it to us", () => {
   const fs = new MemoryFilesystem();
   const make = (name: string) => fs.mkdir({ parent: 1, name, mode: 0o777, umask: 0o027 }, USER).attr.mode;
   assertEquals(make("a"), DIR | 0o777);
@@ -264,7 +265,7 @@ Deno.test("memory: the umask is applied where the kernel leaves it to us", () =>
   assertEquals(make("b"), DIR | 0o750);
 });
 
-Deno.test("memory: mknod makes files, devices, fifos and sockets, nothing else", () => {
+test("memory: mknod makes files, devices, fifos and sockets, nothing else", () => {
   const k = new Kernel();
   const rdev = makedev(7, 300);
   const make = (name: string, mode: number) => k.fs.mknod({ parent: 1, name, mode, umask: 0, rdev }, USER).attr;
@@ -279,7 +280,7 @@ Deno.test("memory: mknod makes files, devices, fifos and sockets, nothing else",
   assertEquals(code(() => make("plain", REG)), "EEXIST");
 });
 
-Deno.test("memory: names have 255 bytes at most, whatever their length in UTF-16", () => {
+test("memory: names have 255 bytes at most, whatever their length in UTF-16", () => {
   const k = new Kernel();
   k.file("x".repeat(255));
   k.file("é".repeat(127));
@@ -294,7 +295,7 @@ Deno.test("memory: names have 255 bytes at most, whatever their length in UTF-16
   assertEquals(code(() => k.dir("..")), "EEXIST");
 });
 
-Deno.test("memory: a directory's links are 2 and its subdirectories; .. leads to the parent", () => {
+test("memory: a directory's links are 2 and its subdirectories; .. leads to the parent", () => {
   const k = new Kernel();
   const a = k.dir("a"), b = k.dir("b"), sub = k.dir("sub", a);
   k.file("f", a);
@@ -308,7 +309,7 @@ Deno.test("memory: a directory's links are 2 and its subdirectories; .. leads to
   assertEquals([k.stat(b).nlink, k.stat(sub).nlink], [2, 0]);
 });
 
-Deno.test("memory: in a removed directory there is nothing and nothing can be made", () => {
+test("memory: in a removed directory there is nothing and nothing can be made", () => {
   const k = new Kernel();
   const dir = k.dir("d"), file = k.file("f");
   k.rmdir("d");
@@ -325,7 +326,7 @@ Deno.test("memory: in a removed directory there is nothing and nothing can be ma
   ) assertEquals(code(make), "ENOENT");
 });
 
-Deno.test("memory: unlink and rmdir refuse what they are not for", () => {
+test("memory: unlink and rmdir refuse what they are not for", () => {
   const k = new Kernel();
   const dir = k.dir("d");
   k.file("f", dir);
@@ -337,7 +338,7 @@ Deno.test("memory: unlink and rmdir refuse what they are not for", () => {
   assertEquals(code(() => k.look("x", k.look("f", dir))), "ENOTDIR");
 });
 
-Deno.test("memory: link adds a name to the same inode, up to EMLINK; not to directories", () => {
+test("memory: link adds a name to the same inode, up to EMLINK; not to directories", () => {
   const k = new Kernel();
   const id = k.file("f");
   assertEquals(k.link(id, "g"), id);
@@ -351,7 +352,7 @@ Deno.test("memory: link adds a name to the same inode, up to EMLINK; not to dire
   assertEquals(k.used.inodes, LINK_MAX + 2);
 });
 
-Deno.test("memory: rename replaces what may be replaced", () => {
+test("memory: rename replaces what may be replaced", () => {
   const k = new Kernel();
   const file = k.file("f"), other = k.file("o"), dir = k.dir("d"), empty = k.dir("e"), full = k.dir("full");
   k.file("x", full);
@@ -369,7 +370,7 @@ Deno.test("memory: rename replaces what may be replaced", () => {
   assertEquals([k.look("o"), k.look("p"), k.stat(file).nlink], [file, file, 2], "two names of one file both stay");
 });
 
-Deno.test("memory: a directory does not go into itself", () => {
+test("memory: a directory does not go into itself", () => {
   const k = new Kernel();
   const a = k.dir("a"), b = k.dir("b", a), c = k.dir("c", b);
   assertEquals(code(() => k.rename("a", "x", { to: a })), "EINVAL");
@@ -382,7 +383,7 @@ Deno.test("memory: a directory does not go into itself", () => {
   assertEquals([k.look("..", a), k.look("a", c)], [c, a]);
 });
 
-Deno.test("memory: rename with NOREPLACE, EXCHANGE and WHITEOUT", () => {
+test("memory: rename with NOREPLACE, EXCHANGE and WHITEOUT", () => {
   const k = new Kernel();
   const file = k.file("f"), dir = k.dir("d"), box = k.dir("box");
   assertEquals(code(() => k.rename("f", "d", { flags: NOREPLACE })), "EEXIST");
@@ -402,7 +403,7 @@ Deno.test("memory: rename with NOREPLACE, EXCHANGE and WHITEOUT", () => {
   assertEquals([k.look("e"), k.used.inodes], [file, inodes + 1]);
 });
 
-Deno.test("memory: operations set the times that POSIX says", () => {
+test("memory: operations set the times that POSIX says", () => {
   const k = new Kernel();
   const a = k.dir("a"), b = k.dir("b"), file = k.file("f", a), old = k.file("old", b), sub = k.dir("sub", a);
   const all = [a, b, file, old, sub];
@@ -440,7 +441,7 @@ Deno.test("memory: operations set the times that POSIX says", () => {
   assertEquals(after(() => k.look("old", b)), "    ");
 });
 
-Deno.test("memory: setattr sets times exactly, or to now", () => {
+test("memory: setattr sets times exactly, or to now", () => {
   const k = new Kernel();
   const id = k.file("f");
   k.set(id, { atime: -1, atimeNsec: 999_999_999, mtime: 4_000_000_000, mtimeNsec: 1 });
@@ -456,7 +457,7 @@ Deno.test("memory: setattr sets times exactly, or to now", () => {
   assertEquals([s.ctime, s.ctimeNsec], [7, 8]);
 });
 
-Deno.test("memory: statx adds the time of birth, which nothing changes", () => {
+test("memory: statx adds the time of birth, which nothing changes", () => {
   const k = new Kernel();
   const before = Math.floor(Date.now() / 1000);
   const id = k.file("f");
@@ -466,7 +467,7 @@ Deno.test("memory: statx adds the time of birth, which nothing changes", () => {
   assert(btime! >= before);
 });
 
-Deno.test("memory: the time of access follows the option", () => {
+test("memory: the time of access follows the option", () => {
   const after = (atime: "relatime" | "strictatime" | "noatime", read: number, mtime: number) => {
     const k = new Kernel(new MemoryFilesystem({ atime }));
     const id = k.file("f");
@@ -482,7 +483,7 @@ Deno.test("memory: the time of access follows the option", () => {
   assertEquals(after("noatime", now - 60, now - 50), false);
 });
 
-Deno.test("memory: chown, writes and truncation end set-user-id and set-group-id by the rules", () => {
+test("memory: chown, writes and truncation end set-user-id and set-group-id by the rules", () => {
   const k = new Kernel();
   const id = k.file("f");
   const after = (mode: number, act: () => unknown) => {
@@ -511,7 +512,7 @@ Deno.test("memory: chown, writes and truncation end set-user-id and set-group-id
   assertEquals(k.stat(dir).mode, DIR | 0o2755, "a directory keeps its bit");
 });
 
-Deno.test("memory: file capabilities end with a write, a truncation, a change of owner", () => {
+test("memory: file capabilities end with a write, a truncation, a change of owner", () => {
   const k = new Kernel();
   const id = k.file("f"), name = "security.capability";
   const { bytes } = k.used;
@@ -530,7 +531,7 @@ Deno.test("memory: file capabilities end with a write, a truncation, a change of
   assertEquals(k.used.bytes, bytes);
 });
 
-Deno.test("memory: create makes and opens, or opens what is there", () => {
+test("memory: create makes and opens, or opens what is there", () => {
   const k = new Kernel();
   const id = k.file("f");
   k.write(id, 0, "old");
@@ -548,7 +549,7 @@ Deno.test("memory: create makes and opens, or opens what is there", () => {
   assertEquals(code(() => k.file("d")), "EISDIR");
 });
 
-Deno.test("memory: reads end with the file, appends begin there", () => {
+test("memory: reads end with the file, appends begin there", () => {
   const k = new Kernel();
   const id = k.file("f");
   assertEquals(k.write(id, 0, "hello"), 5);
@@ -564,7 +565,7 @@ Deno.test("memory: reads end with the file, appends begin there", () => {
   assertEquals(k.stat(id).blocks, 8);
 });
 
-Deno.test("memory: data goes only into regular files", () => {
+test("memory: data goes only into regular files", () => {
   const k = new Kernel();
   const dir = k.dir("d");
   const fifo = k.fs.mknod({ parent: 1, name: "p", mode: FIFO, umask: 0, rdev: 0 }, USER).nodeid;
@@ -577,7 +578,7 @@ Deno.test("memory: data goes only into regular files", () => {
   assertEquals(code(() => k.set(k.file("f"), { size: 2 ** 53 })), "EFBIG");
 });
 
-Deno.test("memory: symbolic links", () => {
+test("memory: symbolic links", () => {
   const k = new Kernel();
   const { nodeid, attr } = k.fs.symlink({ parent: 1, name: "l", target: "häuser\udcff" }, USER);
   assertEquals(attr.size, 8);
@@ -586,7 +587,7 @@ Deno.test("memory: symbolic links", () => {
   assertEquals(code(() => k.fs.readlink({ nodeid: ROOT_ID })), "EINVAL");
 });
 
-Deno.test("memory: statfs counts down to ENOSPC, and removal counts up again", () => {
+test("memory: statfs counts down to ENOSPC, and removal counts up again", () => {
   const k = new Kernel(new MemoryFilesystem({ maxBytes: 10 * PAGE, maxInodes: 3 }));
   assertEquals(k.fs.statfs(), {
     blocks: 10,
@@ -615,7 +616,7 @@ Deno.test("memory: statfs counts down to ENOSPC, and removal counts up again", (
   assertEquals(k.fs.statfs().bfree, 8);
 });
 
-Deno.test("memory: extended attributes", () => {
+test("memory: extended attributes", () => {
   const k = new Kernel();
   const nodeid = k.file("f");
   const set = (name: string, value: Uint8Array, flags = 0) => k.fs.setxattr({ nodeid, name, value, flags });
@@ -636,7 +637,8 @@ Deno.test("memory: extended attributes", () => {
   assertEquals(code(() => set("user." + "x".repeat(251), value)), "ERANGE");
   set("user." + "x".repeat(250), new Uint8Array(65536));
   assertEquals(code(() => set("user.c", new Uint8Array(65537))), "E2BIG");
-  for (const name of ["a", "user.", "system.posix_acl_access", "other.x"]) {
+  assertEquals(code(() => set("user.", value)), "EINVAL");
+  for (const name of ["a", "system.posix_acl_access", "other.x"]) {
     assertEquals(code(() => set(name, value)), "EOPNOTSUPP");
     assertEquals(code(() => k.fs.getxattr({ nodeid, name })), "EOPNOTSUPP");
   }
@@ -646,7 +648,7 @@ Deno.test("memory: extended attributes", () => {
   assertEquals(code(many), "ENOSPC", "the list of names has a limit");
 });
 
-Deno.test("memory: readdir resumes behind a cookie, though names come and go", () => {
+test("memory: readdir resumes behind a cookie, though names come and go", () => {
   const k = new Kernel();
   const dir = k.dir("d");
   for (let i = 0; i < 200; i++) k.file(`f${i}`, dir);
@@ -675,7 +677,7 @@ Deno.test("memory: readdir resumes behind a cookie, though names come and go", (
   k.fs.releasedir({ nodeid: dir, fh: fh!, flags: 0 });
 });
 
-Deno.test("memory: an iterator of readdir goes on after changes", () => {
+test("memory: an iterator of readdir goes on after changes", () => {
   const k = new Kernel();
   for (let i = 0; i < 300; i++) k.file(`f${i}`);
   const pass = k.fs.readdir({ nodeid: ROOT_ID, fh: 0, offset: 0 })[Symbol.iterator]();
@@ -686,7 +688,7 @@ Deno.test("memory: an iterator of readdir goes on after changes", () => {
   assertEquals(pass.next().done, true, "what came after the pass began is not in it");
 });
 
-Deno.test("memory: a pass that renames all it reads comes to an end; cookies rise and are never 0", () => {
+test("memory: a pass that renames all it reads comes to an end; cookies rise and are never 0", () => {
   const k = new Kernel();
   for (let i = 0; i < 50; i++) k.file(`f${i}`);
   const { fh } = k.fs.opendir({ nodeid: ROOT_ID, flags: 0, killSuidgid: false });
@@ -700,7 +702,7 @@ Deno.test("memory: a pass that renames all it reads comes to an end; cookies ris
   assertEquals(steps, 52);
 });
 
-Deno.test("memory: a handle that goes on from the kernel's cache keeps its end; rewinding moves it", () => {
+test("memory: a handle that goes on from the kernel's cache keeps its end; rewinding moves it", () => {
   const k = new Kernel();
   for (let i = 0; i < 4; i++) k.file(`f${i}`);
   const fh = k.fs.opendir({ nodeid: ROOT_ID, flags: 0, killSuidgid: false }).fh!;
@@ -713,7 +715,7 @@ Deno.test("memory: a handle that goes on from the kernel's cache keeps its end; 
   assertEquals(k.entries(ROOT_ID, cookie, fh).length, 3);
 });
 
-Deno.test("memory: entries say inode and type; a replaced name keeps its place", () => {
+test("memory: entries say inode and type; a replaced name keeps its place", () => {
   const k = new Kernel();
   k.file("a");
   const b = k.file("b");
@@ -724,7 +726,7 @@ Deno.test("memory: entries say inode and type; a replaced name keeps its place",
   assertEquals([second.name, second.ino, second.mode & S_IFMT], ["c", c, DIR]);
 });
 
-Deno.test("memory: the size of a directory is whole blocks and grows with its names", () => {
+test("memory: the size of a directory is whole blocks and grows with its names", () => {
   const k = new Kernel();
   const dir = k.dir("d");
   assertEquals([k.stat(dir).size, k.stat(dir).blocks], [4096, 8]);
@@ -732,7 +734,7 @@ Deno.test("memory: the size of a directory is whole blocks and grows with its na
   assertEquals(k.stat(dir).size, 32768);
 });
 
-Deno.test("memory: a removed directory lives while it is open", () => {
+test("memory: a removed directory lives while it is open", () => {
   const k = new Kernel();
   const before = k.used;
   const nodeid = k.dir("d");
@@ -744,7 +746,7 @@ Deno.test("memory: a removed directory lives while it is open", () => {
   assertEquals(k.used, before);
 });
 
-Deno.test("memory: 100,000 names are listed piece by piece and removed", () => {
+test("memory: 100,000 names are listed piece by piece and removed", () => {
   const k = new Kernel();
   const count = 100_000;
   for (let i = 0; i < count; i++) {
@@ -766,7 +768,7 @@ Deno.test("memory: 100,000 names are listed piece by piece and removed", () => {
   assertEquals(k.used.inodes, 1);
 });
 
-Deno.test("memory: fallocate reserves, punches and zeroes", () => {
+test("memory: fallocate reserves, punches and zeroes", () => {
   const k = new Kernel(new MemoryFilesystem({ maxBytes: 20 * PAGE }));
   const id = k.file("f");
   const [KEEP, PUNCH, COLLAPSE, ZERO] = [1, 2, 8, 16];
@@ -794,7 +796,7 @@ Deno.test("memory: fallocate reserves, punches and zeroes", () => {
   assertEquals(code(() => k.fallocate(k.dir("d"), 0, 0, 1)), "EISDIR");
 });
 
-Deno.test("memory: lseek finds data and holes", () => {
+test("memory: lseek finds data and holes", () => {
   const k = new Kernel();
   const nodeid = k.file("f");
   const seek = (offset: number, whence: number) => k.fs.lseek({ nodeid, fh: 0, offset, whence });
@@ -810,7 +812,7 @@ Deno.test("memory: lseek finds data and holes", () => {
   assertEquals(code(() => seek(0, 0)), "EINVAL");
 });
 
-Deno.test("memory: copyFileRange copies between files and inside one", () => {
+test("memory: copyFileRange copies between files and inside one", () => {
   const k = new Kernel(new MemoryFilesystem({ maxBytes: 4 * PAGE }));
   const from = k.file("a"), to = k.file("b");
   const copy = (offset: number, newNodeid: number, newOffset: number, length: number, flags = 0, by = ROOT) =>

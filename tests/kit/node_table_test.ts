@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { errnoName, errnoOf } from "../../src/errno.ts";
 import { NodeTable } from "../../src/kit/node_table.ts";
+import { test } from "../support/harness.ts";
 
 /** The name of the errno that a call throws. */
 function code(call: () => unknown): string {
@@ -12,7 +13,7 @@ function code(call: () => unknown): string {
   return "nothing thrown";
 }
 
-Deno.test("NodeTable: the first value is the root, 1; the others follow", () => {
+test("NodeTable: the first value is the root, 1; the others follow", () => {
   const table = new NodeTable<string>();
   assertEquals([table.insert("root"), table.insert("a"), table.insert("b")], [1, 2, 3]);
   assertEquals(table.get(1), "root");
@@ -21,7 +22,7 @@ Deno.test("NodeTable: the first value is the root, 1; the others follow", () => 
   assertEquals(table.generation(1), 0);
 });
 
-Deno.test("NodeTable: lookups are counted up and down, never below 0", () => {
+test("NodeTable: lookups are counted up and down, never below 0", () => {
   const table = new NodeTable<string>();
   const id = table.insert("root");
   assertEquals(table.lookups(id), 0);
@@ -33,7 +34,7 @@ Deno.test("NodeTable: lookups are counted up and down, never below 0", () => {
   assertEquals(table.get(id), "root", "forgetting removes nothing");
 });
 
-Deno.test("NodeTable: a nodeid comes again with a higher generation and no lookups", () => {
+test("NodeTable: a nodeid comes again with a higher generation and no lookups", () => {
   const table = new NodeTable<string>();
   table.insert("root");
   const id = table.insert("old");
@@ -46,7 +47,7 @@ Deno.test("NodeTable: a nodeid comes again with a higher generation and no looku
   assertEquals([table.generation(id), table.lookups(id), table.get(id)], [1, 0, "new"]);
 });
 
-Deno.test("NodeTable: all free nodeids are used before a new one", () => {
+test("NodeTable: all free nodeids are used before a new one", () => {
   const table = new NodeTable<number>();
   for (let i = 1; i <= 10; i++) table.insert(i);
   for (const id of [3, 9, 5]) table.remove(id);
@@ -55,7 +56,7 @@ Deno.test("NodeTable: all free nodeids are used before a new one", () => {
   assertEquals(table.size, 11);
 });
 
-Deno.test("NodeTable: an unknown nodeid is undefined, has no lookups, and is ESTALE to what needs one", () => {
+test("NodeTable: an unknown nodeid is undefined, has no lookups, and is ESTALE to what needs one", () => {
   const table = new NodeTable<string>();
   const id = table.insert("root");
   table.remove(id);
@@ -71,7 +72,7 @@ Deno.test("NodeTable: an unknown nodeid is undefined, has no lookups, and is EST
   assertThrows(() => table.at(7), Error, "nodeid 7");
 });
 
-Deno.test("NodeTable: no pair of nodeid and generation is given twice", () => {
+test("NodeTable: no pair of nodeid and generation is given twice", () => {
   const table = new NodeTable<number>();
   table.insert(0);
   const seen = new Set<string>(), held: number[] = [];

@@ -3,7 +3,6 @@ import { FuseError } from "../../errno.ts";
 import type { Connection, Filesystem } from "../../fs/filesystem.ts";
 import type * as t from "../../fs/types.ts";
 import {
-  type Caller,
   type DirectoryInode,
   type FileInode,
   type Inode,
@@ -16,11 +15,14 @@ import {
   S_IFREG,
   S_IFSOCK,
 } from "./inode.ts";
+import type { Caller } from "../permissions.ts";
+import { type Checks, guard } from "./guard.ts";
 import { byteLength, checkLength, NAME_MAX } from "./names.ts";
-import { PAGE } from "./pages.ts";
-import { Space } from "./space.ts";
+import { PAGE } from "./chunk.ts";
+import { type Account, type Quota, Space } from "./space.ts";
+import { type MemorySnapshot, restore, snapshot } from "./snapshot.ts";
 import { type Made, Tree } from "./tree.ts";
-import { dropCapabilities, getXattr, listXattrs, removeXattr, setXattr } from "./xattrs.ts";
+import { aclFollows, checkXattrName, dropCapabilities, listXattrs, removeXattr, setAcl, setXattr } from "./xattrs.ts";
 
 /** What {@linkcode memory} may be told. */
 export interface MemoryOptions {
@@ -28,6 +30,16 @@ export interface MemoryOptions {
   maxBytes?: number;
   /** How many inodes there may be, and names of files that have several. Default: 1,048,576. Beyond: ENOSPC. */
   maxInodes?: number;
+  /** How much the files of one user may take, asked once for each user; undefined: no limit. Beyond: EDQUOT. */
+  quota?: (uid: number) => Quota | undefined;
+  /** What to begin with: the answer of an earlier {@linkcode Memory.snapshot}, as it is or through JSON. */
+  snapshot?: MemorySnapshot;
+  /**
+   * Who checks permissions: `"kernel"` (the default) for mounts with `defaultPermissions`; `"own"`: the file system
+   * itself, by the caller's user, groups and access control lists, for those without. It keeps `entryTimeout` at 0,
+   * since the kernel asks nobody about names that it keeps.
+   */
+  permissions?: "kernel" | "own";
   /** Permission bits of the root. Default: 0o1777, as with tmpfs: everyone may make files, and remove their own. */
   mode?: number;
   /** Owner of the root. Default: 0. */
@@ -39,7 +51,7 @@ export interface MemoryOptions {
    * with `"strictatime"` always, with `"noatime"` never. What the page cache answers is not seen here.
    */
   atime?: "relatime" | "strictatime" | "noatime";
-  /** How long the kernel may keep a name, or that there is none, s. Default: for ever. */
+  /** How long the kernel may keep a name, or that there is none, s. Default: for ever; 0 with `permissions: "own"`. */
   entryTimeout?: number;
   /** How long the kernel may keep attributes, s. Default: for ever; always 0 for files that are set-user-id. */
   attrTimeout?: number;
@@ -56,6 +68,7 @@ const TARGET_MAX = 4095;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
+const O_NOATIME = 0o1000000;
 // Source: `linux/falloc.h`.
 const FALLOC_FL_KEEP_SIZE = 1;
 const FALLOC_FL_PUNCH_HOLE = 2;
@@ -66,43 +79,55 @@ const SEEK_HOLE = 4;
 // The cache of the kernel is always right, since whatever changes goes through it.
 const OPENED: t.OpenReply = Object.freeze({ keepCache: true });
 
+/** An open directory. */
+interface Pass {
+  /** The newest name when its pass began: one that renames all it reads comes to an end. */
+  last: number;
+  /** Its reading does not count as access. */
+  readonly quiet: boolean;
+}
+
 /** The file system behind {@linkcode memory}; each method answers at once. */
 export class MemoryFilesystem implements Filesystem {
-  readonly #tree: Tree;
+  /** The inodes. */
+  readonly tree: Tree;
   readonly #atime: MemoryOptions["atime"];
   readonly #entryTimeout: number;
   readonly #attrTimeout: number;
-  // Per open directory the newest name when its pass began: one that renames all it reads comes to an end.
-  readonly #passes = new Map<number, number>();
+  readonly #passes = new Map<number, Pass>();
   #lastPass = 0;
   #masks = false;
+  #acls: boolean;
 
   /** A file system with nothing but a root. */
   constructor(options: MemoryOptions = {}) {
-    const { maxBytes = GIB, maxInodes = DEFAULT_INODES, mode = 0o1777, uid = 0, gid = 0 } = options;
-    this.#tree = new Tree(new Space(maxBytes, maxInodes), mode, { uid, gid });
+    const { maxBytes = GIB, maxInodes = DEFAULT_INODES, quota, mode = 0o1777, uid = 0, gid = 0 } = options;
+    const space = new Space(maxBytes, maxInodes, quota);
+    this.tree = options.snapshot === undefined ? new Tree(space, mode, { uid, gid }) : restore(options.snapshot, space);
+    this.#acls = options.permissions === "own";
     this.#atime = options.atime ?? "relatime";
-    this.#entryTimeout = options.entryTimeout ?? Infinity;
+    this.#entryTimeout = options.permissions === "own" ? 0 : options.entryTimeout ?? Infinity;
     this.#attrTimeout = options.attrTimeout ?? Infinity;
   }
 
   init({ negotiated }: Pick<Connection, "negotiated">): void {
     this.#masks = negotiated.flags.has("FUSE_DONT_MASK");
+    this.#acls ||= negotiated.flags.has("FUSE_POSIX_ACL");
   }
 
   // names
 
   lookup({ parent, name }: t.NameArgs): t.Entry {
-    const dir = this.#tree.directory(parent);
+    const dir = this.tree.directory(parent);
     checkLength(name);
     const inode = name === "." ? dir : name === ".." ? dir.body.parent : dir.body.get(name);
     return inode ? this.#entry(inode) : { nodeid: 0, attr: { mode: 0 }, entryTimeout: this.#entryTimeout };
   }
 
   forget({ nodeid, nlookup }: t.ForgetArgs): void {
-    const { nodes } = this.#tree;
+    const { nodes } = this.tree;
     const inode = nodes.get(nodeid);
-    if (inode !== undefined && nodes.forget(nodeid, nlookup) === 0) this.#tree.reap(inode);
+    if (inode !== undefined && nodes.forget(nodeid, nlookup) === 0) this.tree.reap(inode);
   }
 
   mknod({ parent, name, mode, umask, rdev }: t.MknodArgs, request: Caller): t.Entry {
@@ -110,11 +135,11 @@ export class MemoryFilesystem implements Filesystem {
     if (type === S_IFDIR) throw new FuseError("EPERM");
     const device = type === S_IFCHR || type === S_IFBLK;
     if (!device && type !== S_IFREG && type !== S_IFIFO && type !== S_IFSOCK) throw new FuseError("EINVAL");
-    return this.#make(parent, name, { mode: this.#mode(type, mode, umask), rdev: device ? rdev : 0 }, request);
+    return this.#make(parent, name, { ...this.#mode(type, mode, umask), rdev: device ? rdev : 0 }, request);
   }
 
   mkdir({ parent, name, mode, umask }: t.MkdirArgs, request: Caller): t.Entry {
-    return this.#make(parent, name, { mode: this.#mode(S_IFDIR, mode, umask) }, request);
+    return this.#make(parent, name, this.#mode(S_IFDIR, mode, umask), request);
   }
 
   symlink({ parent, name, target }: t.SymlinkArgs, request: Caller): t.Entry {
@@ -123,56 +148,58 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   readlink({ nodeid }: t.NodeArgs): string {
-    const inode = this.#tree.nodes.at(nodeid);
+    const inode = this.tree.nodes.at(nodeid);
     if (typeof inode.body !== "string") throw new FuseError("EINVAL");
     this.#accessed(inode);
     return inode.body;
   }
 
   link({ nodeid, newParent, newName }: t.LinkArgs): t.Entry {
-    const inode = this.#tree.nodes.at(nodeid);
-    this.#tree.link(inode, this.#tree.directory(newParent), newName);
+    const inode = this.tree.nodes.at(nodeid);
+    this.tree.link(inode, this.tree.directory(newParent), newName);
     return this.#entry(inode);
   }
 
   unlink({ parent, name }: t.NameArgs): void {
-    this.#tree.unlink(this.#tree.directory(parent), name);
+    this.tree.unlink(this.tree.directory(parent), name);
   }
 
   rmdir({ parent, name }: t.NameArgs): void {
-    this.#tree.rmdir(this.#tree.directory(parent), name);
+    this.tree.rmdir(this.tree.directory(parent), name);
   }
 
   rename({ parent, name, newParent, newName, flags }: t.RenameArgs, request: Caller): void {
-    const tree = this.#tree;
+    const tree = this.tree;
     tree.rename(tree.directory(parent), name, tree.directory(newParent), newName, flags, request);
   }
 
   // attributes
 
   getattr({ nodeid }: t.GetattrArgs): t.AttrReply {
-    return this.#attr(this.#tree.nodes.at(nodeid));
+    return this.#attr(this.tree.nodes.at(nodeid));
   }
 
   statx({ nodeid }: t.StatxArgs): t.StatxReply {
-    const inode = this.#tree.nodes.at(nodeid);
+    const inode = this.tree.nodes.at(nodeid);
     return { ...this.#attr(inode), btime: inode.btime, btimeNsec: inode.btimeNsec };
   }
 
   setattr(args: t.SetattrArgs, request: Caller): t.AttrReply {
-    const inode = this.#tree.nodes.at(args.nodeid);
+    const inode = this.tree.nodes.at(args.nodeid);
     const now = Date.now();
     const chown = args.uid !== undefined || args.gid !== undefined;
+    if (args.uid !== undefined) this.tree.chown(inode, args.uid);
     if (args.size !== undefined) {
-      this.#tree.file(args.nodeid).body.truncate(args.size);
+      this.tree.file(args.nodeid).body.truncate(args.size);
       // Even to the size that there is: this may be O_TRUNC, which always sets the times.
       inode.modified(now);
     } else inode.changed(now);
-    if (chown || args.size !== undefined) dropCapabilities(inode, this.#tree.space);
+    if (chown || args.size !== undefined) dropCapabilities(inode, this.#account(inode));
     // A change of owner ends set-user-id; where a mode comes with it, the kernel has seen to that.
-    if (args.mode !== undefined) inode.setPermissions(args.mode);
-    else if (chown || args.killSuidgid) inode.dropSetId(request);
-    if (args.uid !== undefined) inode.uid = args.uid;
+    if (args.mode !== undefined) {
+      inode.setPermissions(args.mode);
+      aclFollows(inode);
+    } else if (chown || args.killSuidgid) inode.dropSetId(request);
     if (args.gid !== undefined) inode.gid = args.gid;
     if (args.atime === "now") inode.accessed(now);
     else if (args.atime !== undefined) [inode.atime, inode.atimeNsec] = [args.atime, args.atimeNsec ?? 0];
@@ -183,14 +210,15 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   statfs(): t.Statfs {
-    const { maxBytes, maxInodes, freeBytes, freeInodes } = this.#tree.space;
-    const bfree = Math.floor(freeBytes / PAGE);
+    const { maxBytes, maxInodes, freeBytes, freeInodes } = this.tree.space;
+    const whole = (n: number) => Math.min(Math.floor(n), Number.MAX_SAFE_INTEGER);
+    const bfree = whole(freeBytes / PAGE);
     return {
-      blocks: Math.floor(maxBytes / PAGE),
+      blocks: whole(maxBytes / PAGE),
       bfree,
       bavail: bfree,
-      files: maxInodes,
-      ffree: freeInodes,
+      files: whole(maxInodes),
+      ffree: whole(freeInodes),
       bsize: PAGE,
       namelen: NAME_MAX,
       frsize: PAGE,
@@ -198,29 +226,34 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   getxattr({ nodeid, name }: t.XattrArgs): Uint8Array | null {
-    return getXattr(this.#tree.nodes.at(nodeid), name);
+    const inode = this.tree.nodes.at(nodeid);
+    checkXattrName(inode, name, this.#acls);
+    return inode.xattrs?.get(name) ?? null;
   }
 
-  setxattr({ nodeid, name, value, flags }: t.SetxattrArgs): void {
-    const inode = this.#tree.nodes.at(nodeid);
-    setXattr(inode, name, value, flags, this.#tree.space);
+  setxattr({ nodeid, name, value, flags, killSgid = false }: t.SetxattrArgs): void {
+    const inode = this.tree.nodes.at(nodeid);
+    checkXattrName(inode, name, this.#acls);
+    const account = this.#account(inode);
+    if (!setAcl(inode, name, value, killSgid, account)) setXattr(inode, name, value, flags, account);
     inode.changed();
   }
 
   listxattr({ nodeid }: t.NodeArgs, request: Caller): string[] {
-    return listXattrs(this.#tree.nodes.at(nodeid), request.uid);
+    return listXattrs(this.tree.nodes.at(nodeid), request.uid);
   }
 
   removexattr({ nodeid, name }: t.XattrArgs): void {
-    const inode = this.#tree.nodes.at(nodeid);
-    removeXattr(inode, name, this.#tree.space);
+    const inode = this.tree.nodes.at(nodeid);
+    checkXattrName(inode, name, this.#acls);
+    removeXattr(inode, name, this.#account(inode));
     inode.changed();
   }
 
   // open files
 
   open({ nodeid, flags, killSuidgid }: t.OpenArgs, request: Caller): t.OpenReply {
-    const inode = this.#tree.file(nodeid);
+    const inode = this.tree.file(nodeid);
     if (flags & O_TRUNC) {
       inode.body.truncate(0);
       this.#written(inode, killSuidgid ? request : null);
@@ -230,51 +263,51 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   create({ parent, name, flags, mode, umask }: t.CreateArgs, request: Caller): t.CreateReply {
-    const found = flags & O_EXCL ? undefined : this.#tree.directory(parent).body.get(name);
+    const found = flags & O_EXCL ? undefined : this.tree.directory(parent).body.get(name);
     if (found !== undefined) {
       const opened = this.open({ nodeid: found.nodeid, flags, killSuidgid: request.uid !== 0 }, request);
       return { ...opened, entry: this.#entry(found) };
     }
-    const entry = this.#make(parent, name, { mode: this.#mode(S_IFREG, mode, umask) }, request);
-    this.#tree.nodes.at(entry.nodeid).opens++;
+    const entry = this.#make(parent, name, this.#mode(S_IFREG, mode, umask), request);
+    this.tree.nodes.at(entry.nodeid).opens++;
     return { ...OPENED, entry };
   }
 
   tmpfile({ parent, flags, mode, umask }: t.TmpfileArgs, request: Caller): t.CreateReply {
-    const dir = this.#tree.directory(parent);
+    const dir = this.tree.directory(parent);
     if (dir.nlink === 0) throw new FuseError("ENOENT");
-    const inode = this.#tree.insert(dir, { mode: this.#mode(S_IFREG, mode, umask) }, request);
+    const inode = this.tree.insert(dir, this.#mode(S_IFREG, mode, umask), request);
     inode.opens++;
     inode.linkable = (flags & O_EXCL) === 0;
     return { ...OPENED, entry: this.#entry(inode) };
   }
 
   release({ nodeid }: t.ReleaseArgs): void {
-    const inode = this.#tree.nodes.get(nodeid);
+    const inode = this.tree.nodes.get(nodeid);
     if (inode === undefined) return;
     inode.opens--;
-    this.#tree.reap(inode);
+    this.tree.reap(inode);
   }
 
-  read({ nodeid, offset, size }: t.ReadArgs): Uint8Array {
-    const inode = this.#tree.file(nodeid);
-    this.#accessed(inode);
+  read({ nodeid, offset, size, flags }: t.ReadArgs): Uint8Array {
+    const inode = this.tree.file(nodeid);
+    if (!(flags & O_NOATIME)) this.#accessed(inode);
     return inode.body.read(offset, size);
   }
 
   write({ nodeid, offset, data, flags, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
-    const inode = this.#tree.file(nodeid);
+    const inode = this.tree.file(nodeid);
     // What comes from the page cache has its place already, whoever opened the file, and how.
     const at = flags & O_APPEND && !fromCache ? inode.body.size : offset;
     const written = inode.body.write(at, data);
     if (data.length === 0) return 0;
-    if (written === 0) throw new FuseError("ENOSPC");
+    if (written === 0) throw this.#account(inode).shortage(PAGE);
     this.#written(inode, killSuidgid ? request : null);
     return written;
   }
 
   fallocate({ nodeid, offset, length, mode }: t.FallocateArgs, request: Caller): void {
-    const inode = this.#tree.file(nodeid);
+    const inode = this.tree.file(nodeid);
     const { body } = inode;
     if (length <= 0) throw new FuseError("EINVAL");
     const keep = (mode & FALLOC_FL_KEEP_SIZE) !== 0;
@@ -298,7 +331,7 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   lseek({ nodeid, offset, whence }: t.LseekArgs): number {
-    const { body } = this.#tree.file(nodeid);
+    const { body } = this.tree.file(nodeid);
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FuseError("EINVAL");
     const found = offset >= body.size ? undefined : whence === SEEK_DATA ? body.data(offset) : body.hole(offset);
     if (found === undefined) throw new FuseError("ENXIO");
@@ -306,41 +339,42 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   copyFileRange(args: t.CopyFileRangeArgs, request: Caller): number {
-    const from = this.#tree.file(args.nodeid), to = this.#tree.file(args.newNodeid);
+    const from = this.tree.file(args.nodeid), to = this.tree.file(args.newNodeid);
     const length = Math.min(args.length, from.body.size - args.offset);
     const overlap = from === to && Math.abs(args.offset - args.newOffset) < length;
     if (args.flags !== 0 || overlap) throw new FuseError("EINVAL");
     if (length <= 0) return 0;
     const copied = to.body.copy(from.body, args.offset, args.newOffset, Math.min(length, COPY_MAX));
-    if (copied === 0) throw new FuseError("ENOSPC");
+    if (copied === 0) throw this.#account(to).shortage(PAGE);
     this.#written(to, request.uid === 0 ? null : request);
     return copied;
   }
 
   // directories
 
-  opendir({ nodeid }: t.OpenArgs): t.OpendirReply {
-    const inode = this.#tree.directory(nodeid);
+  opendir({ nodeid, flags }: t.OpenArgs): t.OpendirReply {
+    const inode = this.tree.directory(nodeid);
     inode.opens++;
-    this.#passes.set(++this.#lastPass, inode.body.lastCookie);
+    this.#passes.set(++this.#lastPass, { last: inode.body.lastCookie, quiet: (flags & O_NOATIME) !== 0 });
     return { fh: this.#lastPass, cacheDir: true, keepCache: true };
   }
 
   readdir({ nodeid, fh, offset }: t.ReaddirArgs): Iterable<t.DirEntry> {
-    const inode = this.#tree.directory(nodeid);
-    if (offset === 0) this.#accessed(inode);
-    return this.#entries(inode, fh, offset);
+    const inode = this.tree.directory(nodeid);
+    const pass = this.#passes.get(fh);
+    if (offset === 0 && !pass?.quiet) this.#accessed(inode);
+    return this.#entries(inode, pass, offset);
   }
 
   /** The entries of a directory behind an offset; none where it was removed. */
-  *#entries(inode: DirectoryInode, fh: number, offset: number): Iterable<t.DirEntry> {
+  *#entries(inode: DirectoryInode, pass: Pass | undefined, offset: number): Iterable<t.DirEntry> {
     const { nlink, body } = inode;
     if (nlink === 0) return;
     if (offset < 1) yield { name: ".", ino: inode.nodeid, mode: inode.mode, offset: 1 };
     if (offset < 2) yield { name: "..", ino: body.parent.nodeid, mode: body.parent.mode, offset: 2 };
     // Only now, for the beginning may be asked for in vain where the kernel had it in its cache.
-    if (offset === 0) this.#passes.set(fh, body.lastCookie);
-    for (const { name, inode: { nodeid, mode }, cookie } of body.between(offset, this.#passes.get(fh) ?? Infinity)) {
+    if (offset === 0 && pass) pass.last = body.lastCookie;
+    for (const { name, inode: { nodeid, mode }, cookie } of body.between(offset, pass?.last ?? Infinity)) {
       yield { name, ino: nodeid, mode, offset: cookie };
     }
   }
@@ -353,15 +387,19 @@ export class MemoryFilesystem implements Filesystem {
   // what several have in common
 
   #make(parent: number, name: string, made: Made, request: Caller): t.Entry {
-    return this.#entry(this.#tree.make(this.#tree.directory(parent), name, made, request));
+    return this.#entry(this.tree.make(this.tree.directory(parent), name, made, request));
   }
 
-  #mode(type: number, mode: number, umask: number): number {
-    return type | mode & ~S_IFMT & (this.#masks ? ~umask : ~0);
+  #mode(type: number, mode: number, umask: number): Pick<Made, "mode" | "umask"> {
+    return { mode: type | mode & ~S_IFMT, umask: this.#masks ? umask : 0 };
+  }
+
+  #account(inode: Inode): Account {
+    return this.tree.space.of(inode.uid);
   }
 
   #entry(inode: Inode): t.Entry {
-    const { nodes } = this.#tree;
+    const { nodes } = this.tree;
     nodes.remember(inode.nodeid);
     return {
       nodeid: inode.nodeid,
@@ -390,28 +428,66 @@ export class MemoryFilesystem implements Filesystem {
   /** The data was changed, by someone (not null) who may not keep set-user-id. */
   #written(inode: FileInode, by: Caller | null): void {
     if (by !== null) inode.dropSetId(by);
-    dropCapabilities(inode, this.#tree.space);
+    dropCapabilities(inode, this.#account(inode));
     inode.modified();
   }
 }
 
+/** What a file system in memory holds at the moment. */
+export interface MemoryCounts {
+  /** Inodes: with a name, open, or known to the kernel. */
+  readonly inodes: number;
+  /** Bytes that they are charged for: pages of data, attributes, targets of links. */
+  readonly bytes: number;
+}
+
+/** A file system in memory. Its methods need no `this`, so they can be spread into another object. */
+export interface Memory extends Filesystem {
+  /** All that has a name, as a value of JSON; to begin another one with, by the option `snapshot`. */
+  snapshot(): MemorySnapshot;
+  /** What is held at the moment. */
+  counts(): MemoryCounts;
+}
+
 /**
- * A writable file system in memory, as tmpfs and ext4 behave: sparse files, hard and symbolic links, devices, extended
- * attributes, all flags of rename. It is meant to be mounted with `defaultPermissions`, for it leaves the checking of
- * permissions to the kernel. flush, fsync and syncfs are absent: their absence says that they always succeed.
+ * A writable file system in memory, as ext4 behaves: sparse files, hard and symbolic links, devices, extended
+ * attributes, access control lists (with the options `posixAcl` and `dontMask`), all flags of rename. flush, fsync and
+ * syncfs are absent: their absence says that they always succeed.
  *
- * A file takes memory where it was written, in pieces of up to 128 KiB that grow with it, and none for holes. An inode
- * takes some 400 bytes. What was removed stays as long as it is open. What is read is answered without a copy where it
- * lies together: a view that is valid until the next change.
+ * A file takes memory where it was written, by pages of 4 KiB, and none for holes. An inode takes some 400 bytes. What
+ * was removed stays as long as it is open. What is read is answered without a copy where it lies together: a view that
+ * is valid until the next change.
+ *
+ * EINVAL, ENOSPC, EDQUOT: what the option `snapshot` holds is no snapshot, or does not fit.
  *
  * @example
  * ```ts
- * import { memory } from "@fusewire/fusewire";
+ * import { memory } from "@fusewire/fusewire/kit";
  *
  * const fs = memory({ maxBytes: 64 * 2 ** 20 });
- * console.log(typeof fs.lookup);
+ * const saved = JSON.stringify(fs.snapshot());
+ * const again = memory({ snapshot: JSON.parse(saved) });
+ * console.log(again.counts().inodes); // 1
  * ```
  */
-export function memory(options?: MemoryOptions): Filesystem {
-  return new MemoryFilesystem(options);
+export function memory(options: MemoryOptions = {}): Memory {
+  const fs = new MemoryFilesystem(options);
+  const { tree } = fs;
+  return {
+    ...methods(fs, options.permissions === "own" ? guard(tree) : {}),
+    snapshot: () => snapshot(tree),
+    counts: () => ({ inodes: tree.nodes.size, bytes: tree.space.bytes }),
+  };
+}
+
+/** The methods of a file system, each behind its check; where there is but a check, that is the method. */
+function methods(fs: MemoryFilesystem, checks: Checks): Filesystem {
+  type Method = (args: unknown, request: t.Request) => unknown;
+  const own = Object.getOwnPropertyNames(MemoryFilesystem.prototype).filter((name) => name !== "constructor");
+  return Object.fromEntries([...new Set([...own, ...Object.keys(checks)])].map((name) => {
+    const method = (fs as Filesystem)[name as keyof Filesystem]?.bind(fs) as Method | undefined;
+    const check = checks[name as keyof Checks] as Method | undefined;
+    if (method === undefined || check === undefined) return [name, method ?? check];
+    return [name, (args: unknown, request: t.Request) => method(check(args, request) ?? args, request)];
+  }));
 }

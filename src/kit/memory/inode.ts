@@ -1,8 +1,10 @@
 /** Inodes of a file system in memory. */
 import type { Attr } from "../../fs/types.ts";
+import { type Caller, setIdsToDrop } from "../permissions.ts";
 import { byteLength } from "./names.ts";
 import { Directory } from "./directory.ts";
-import { PAGE, Pages } from "./pages.ts";
+import { PAGE } from "./chunk.ts";
+import { Pages } from "./pages.ts";
 
 /** Type bits of a mode, as `stat(2)` has them. Source: `inode(7)`. */
 export const S_IFMT = 0o170000;
@@ -16,14 +18,7 @@ export const S_IFIFO = 0o010000;
 /** Permission bits with a meaning of their own. */
 export const S_ISUID = 0o4000;
 export const S_ISGID = 0o2000;
-export const S_IXGRP = 0o010;
 const PERMISSIONS = 0o7777;
-
-/** Who asks, as far as it matters here: the owner of what is made. */
-export interface Caller {
-  readonly uid: number;
-  readonly gid: number;
-}
 
 /** What an inode is besides its attributes: data, names, the target of a symbolic link, or nothing. */
 export type Body = Pages | Directory<Inode> | string | null;
@@ -66,8 +61,8 @@ export class Inode {
   mtimeNsec: number;
   ctime: number;
   ctimeNsec: number;
-  readonly btime: number;
-  readonly btimeNsec: number;
+  btime: number;
+  btimeNsec: number;
 
   constructor(mode: number, uid: number, gid: number, rdev: number, body: Body) {
     this.mode = mode;
@@ -131,12 +126,10 @@ export class Inode {
 
   /**
    * Ends set-user-id, and set-group-id where the group may run it or the caller is not of the group, as a write or a
-   * change of owner does. Of the caller's groups only the first is known. Source: `inode(7)`.
+   * change of owner does. Source: `inode(7)`.
    */
-  dropSetId({ uid, gid }: Caller): void {
-    if (this.type === S_IFDIR) return;
-    const outsider = uid !== 0 && gid !== this.gid;
-    this.mode &= this.mode & S_IXGRP || outsider ? ~(S_ISUID | S_ISGID) : ~S_ISUID;
+  dropSetId(caller: Caller): void {
+    if (this.type !== S_IFDIR) this.mode &= ~setIdsToDrop(this, caller);
   }
 
   /** What stat shows. */

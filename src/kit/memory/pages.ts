@@ -1,13 +1,8 @@
 /** The data of a file, sparse and in memory. */
 import { FuseError } from "../../errno.ts";
-import type { Space } from "./space.ts";
+import { CHUNK, Chunk, count, covered, lowest, PAGE, touched } from "./chunk.ts";
+import type { Account } from "./space.ts";
 
-/** What is allocated and counted, bytes. */
-export const PAGE = 4096;
-// One bit a page in a mask of 32.
-const CHUNK_PAGES = 32;
-/** What is kept in one piece, bytes: a read inside it is answered without copying. */
-export const CHUNK = PAGE * CHUNK_PAGES;
 /** The largest file, bytes. */
 export const MAX_SIZE: number = Number.MAX_SAFE_INTEGER;
 
@@ -16,61 +11,30 @@ const RUN = 8;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 
-/** One piece. Bytes of pages without data, and all behind `bytes`, are zeros. */
-class Chunk {
-  bytes: Uint8Array = EMPTY;
-  /** Pages that were written. */
-  data = 0;
-  /** Pages that are paid for: those with data and those reserved. */
-  held = 0;
-}
-
-/** Mask of `count` pages from `first` on; `count` is 1 to 32. */
-function pages(first: number, count: number): number {
-  return 0xffffffff >>> CHUNK_PAGES - count << first;
-}
-
-/** Mask of the pages that a range of a chunk touches. */
-function touched(from: number, to: number): number {
-  const first = Math.floor(from / PAGE);
-  return pages(first, Math.ceil(to / PAGE) - first);
-}
-
-/** Mask of the pages that lie in a range of a chunk as a whole. */
-function covered(from: number, to: number): number {
-  const first = Math.ceil(from / PAGE), end = Math.floor(to / PAGE);
-  return end > first ? pages(first, end - first) : 0;
-}
-
-/** How many bits are set. */
-function count(mask: number): number {
-  mask -= mask >>> 1 & 0x55555555;
-  mask = (mask & 0x33333333) + (mask >>> 2 & 0x33333333);
-  return Math.imul(mask + (mask >>> 4) & 0x0f0f0f0f, 0x01010101) >>> 24;
-}
-
-/** Number of the lowest bit that is set. */
-function lowest(mask: number): number {
-  return 31 - Math.clz32(mask & -mask);
-}
-
 /**
- * The bytes of one file: chunks of 128 KiB, grown as they fill, where something was written, and nothing elsewhere.
- * Pages of 4 KiB are what space is counted in, and what SEEK_DATA and SEEK_HOLE tell apart.
+ * The bytes of one file: chunks of 128 KiB that hold the pages which were written, and nothing elsewhere. Pages of
+ * 4 KiB are what space is counted in, and what SEEK_DATA and SEEK_HOLE tell apart.
  */
 export class Pages {
-  readonly #space: Space;
+  #account: Account;
   // A file of one chunk needs no map.
   #first: Chunk | undefined = undefined;
   #others: Map<number, Chunk> | undefined = undefined;
+  // The numbers of the others, ascending, once they were asked for and until they change.
+  #order: number[] | undefined = undefined;
   // The rest of a buffer that chunks share, and the number of the chunk that may have its next part.
   #run: { index: number; bytes: Uint8Array } | undefined = undefined;
   #size = 0;
   #held = 0;
 
-  /** An empty file, which takes what it needs of `space`. */
-  constructor(space: Space) {
-    this.#space = space;
+  /** An empty file, which takes what it needs of an account. */
+  constructor(account: Account) {
+    this.#account = account;
+  }
+
+  /** What it takes is another account's from now on. */
+  set account(account: Account) {
+    this.#account = account;
   }
 
   /** Bytes, holes included. */
@@ -91,10 +55,12 @@ export class Pages {
     const chunk = new Chunk();
     if (index === 0) this.#first = chunk;
     else (this.#others ??= new Map()).set(index, chunk);
+    this.#order = undefined;
     return chunk;
   }
 
   #dropChunk(index: number): void {
+    this.#order = undefined;
     if (index === 0) this.#first = undefined;
     else if (this.#others?.delete(index) && this.#others.size === 0) this.#others = undefined;
   }
@@ -115,11 +81,16 @@ export class Pages {
   #following(index: number): number | undefined {
     const others = this.#others;
     if (others === undefined) return undefined;
-    // Dense files answer at once; in a sparse one no more steps are tried than there are chunks to look through.
-    for (let next = index + 1, steps = 0; steps < others.size; next++, steps++) if (others.has(next)) return next;
-    let least = Infinity;
-    for (const key of others.keys()) if (key > index && key < least) least = key;
-    return least === Infinity ? undefined : least;
+    // Dense files answer at once.
+    if (others.has(index + 1)) return index + 1;
+    const order = this.#order ??= [...others.keys()].sort((a, b) => a - b);
+    let low = 0, high = order.length;
+    while (low < high) {
+      const middle = low + high >>> 1;
+      if (order[middle] <= index) low = middle + 1;
+      else high = middle;
+    }
+    return order[low];
   }
 
   /** Bytes of a range, as far as the file goes: a view where one buffer holds them, valid until the next change. */
@@ -128,18 +99,20 @@ export class Pages {
     if (length <= 0) return EMPTY;
     let index = Math.floor(offset / CHUNK);
     let from = offset - index * CHUNK;
-    const bytes = this.#chunk(index)?.bytes;
-    if (bytes !== undefined) {
-      if (from + length <= bytes.length) return bytes.subarray(from, from + length);
-      if (bytes.length === CHUNK && this.#contiguous(index, bytes, from + length)) {
+    const chunk = this.#chunk(index);
+    if (chunk !== undefined) {
+      const { bytes } = chunk;
+      const view = from + length <= CHUNK ? chunk.view(from, from + length) : undefined;
+      if (view !== undefined) return view;
+      if (chunk.data === -1 && bytes.length === CHUNK && this.#contiguous(index, bytes, from + length)) {
         return new Uint8Array(bytes.buffer, bytes.byteOffset + from, length);
       }
     }
     const out = new Uint8Array(length);
     for (let at = 0; at < length; index++) {
-      const part = this.#chunk(index)?.bytes.subarray(from, from + length - at);
-      if (part !== undefined) out.set(part, at);
-      at += CHUNK - from;
+      const to = Math.min(CHUNK, from + length - at);
+      this.#chunk(index)?.copy(from, to, out, at);
+      at += to - from;
       from = 0;
     }
     return out;
@@ -148,9 +121,8 @@ export class Pages {
   /** Whether so many bytes from the beginning of a (full) chunk lie in its buffer one after the other. */
   #contiguous(index: number, { buffer, byteOffset }: Uint8Array, length: number): boolean {
     for (let at = CHUNK; at < length; at += CHUNK) {
-      const next = this.#chunk(++index)?.bytes;
+      const next = this.#chunk(++index)?.view(0, Math.min(CHUNK, length - at));
       if (next?.buffer !== buffer || next.byteOffset !== byteOffset + at) return false;
-      if (next.length < Math.min(CHUNK, length - at)) return false;
     }
     return true;
   }
@@ -169,8 +141,8 @@ export class Pages {
       const to = this.#pay(index, from, Math.min(CHUNK, from + length - done));
       if (to === from) break;
       const chunk = this.#chunk(index)!;
-      this.#fill(index, chunk, from, data.subarray(done, done + to - from));
-      chunk.data |= touched(from, to);
+      if (chunk.data === 0 && from === 0 && this.#chunk(index - 1)?.data === -1) chunk.bytes = this.#nextOfRun(index);
+      chunk.put(from, data.subarray(done, done + to - from));
       done += to - from;
     }
     if (done > 0) this.#size = Math.max(this.#size, offset + done);
@@ -182,7 +154,7 @@ export class Pages {
     let chunk = this.#chunk(index);
     let missing = touched(from, to) & ~(chunk?.held ?? 0);
     if (missing === 0) return to;
-    let room = Math.floor(this.#space.freeBytes / PAGE);
+    let room = Math.floor(this.#account.freeBytes / PAGE);
     if (count(missing) > room) {
       let page = Math.floor(from / PAGE);
       while (!(missing & 1 << page) || room-- > 0) page++;
@@ -197,27 +169,9 @@ export class Pages {
 
   #hold(chunk: Chunk, missing: number): void {
     const pages = count(missing);
-    this.#space.take(pages * PAGE);
+    this.#account.take(pages * PAGE);
     this.#held += pages;
     chunk.held |= missing;
-  }
-
-  /** Puts data into a chunk at an offset, making room. */
-  #fill(index: number, chunk: Chunk, from: number, data: Uint8Array): void {
-    const to = from + data.length, { length } = chunk.bytes;
-    if (length < to) {
-      if (length === 0 && from === 0 && this.#chunk(index - 1)?.data === -1) chunk.bytes = this.#nextOfRun(index);
-      else if (from === 0) {
-        // A copy needs no zeros first, where it covers all there was.
-        chunk.bytes = new Uint8Array(data);
-        return;
-      } else {
-        const grown = new Uint8Array(Math.min(CHUNK, Math.max(to, 2 * length)));
-        grown.set(chunk.bytes);
-        chunk.bytes = grown;
-      }
-    }
-    chunk.bytes.set(data, from);
   }
 
   /** Zeros for a chunk behind a full one, in the same buffer where there is more of it. */
@@ -227,12 +181,12 @@ export class Pages {
     return rest.subarray(0, CHUNK);
   }
 
-  /** Takes space for a range without writing it; all or nothing. ENOSPC, EFBIG. */
+  /** Takes space for a range without writing it; all or nothing. ENOSPC, EDQUOT, EFBIG. */
   reserve(offset: number, length: number): void {
     const end = offset + length;
     if (end > MAX_SIZE) throw new FuseError("EFBIG");
-    const room = Math.floor(this.#space.freeBytes / PAGE);
-    if (length / PAGE - this.#held > room) throw new FuseError("ENOSPC");
+    const room = Math.floor(this.#account.freeBytes / PAGE);
+    if (length / PAGE - this.#held > room) throw this.#account.shortage(room * PAGE + PAGE);
     const first = Math.floor(offset / CHUNK), last = Math.floor((end - 1) / CHUNK);
     const missing = (index: number) => {
       const base = index * CHUNK;
@@ -240,7 +194,7 @@ export class Pages {
     };
     let needed = 0;
     for (let index = first; index <= last; index++) needed += count(missing(index));
-    if (needed > room) throw new FuseError("ENOSPC");
+    if (needed > room) throw this.#account.shortage(needed * PAGE);
     for (let index = first; index <= last; index++) {
       const pages = missing(index);
       if (pages !== 0) this.#hold(this.#chunk(index) ?? this.#makeChunk(index), pages);
@@ -275,20 +229,14 @@ export class Pages {
       const chunk = this.#chunk(index)!, base = index * CHUNK;
       const from = Math.max(0, offset - base), to = Math.min(CHUNK, end - base);
       const whole = covered(from, to);
-      chunk.data &= ~whole;
+      chunk.clear(from, to);
       if (!keep) {
         const freed = count(chunk.held & whole);
-        this.#space.give(freed * PAGE);
+        this.#account.give(freed * PAGE);
         this.#held -= freed;
         chunk.held &= ~whole;
       }
       if (chunk.held === 0) this.#dropChunk(index);
-      else if (chunk.data === 0) chunk.bytes = EMPTY;
-      else {
-        chunk.bytes.fill(0, from, to);
-        const used = (CHUNK_PAGES - Math.clz32(chunk.data)) * PAGE;
-        if (chunk.bytes.length >= 2 * used) chunk.bytes = chunk.bytes.slice(0, used);
-      }
     }
   }
 
@@ -316,6 +264,23 @@ export class Pages {
       const found = ~(this.#chunk(index)?.data ?? 0) & mask;
       if (found !== 0) return Math.min(this.#size, Math.max(offset, index * CHUNK + lowest(found) * PAGE));
     }
+  }
+
+  /** Stretches of pages that are paid for but hold no data: offset and length. */
+  *reserved(): Generator<[number, number]> {
+    let start = 0, end = -1;
+    for (let index: number | undefined = 0; index !== undefined; index = this.#following(index)) {
+      const chunk = this.#chunk(index);
+      for (let mask = chunk === undefined ? 0 : chunk.held & ~chunk.data; mask !== 0; mask &= mask - 1) {
+        const at = index * CHUNK + lowest(mask) * PAGE;
+        if (at !== end) {
+          if (end > start) yield [start, end - start];
+          start = at;
+        }
+        end = at + PAGE;
+      }
+    }
+    if (end > start) yield [start, end - start];
   }
 
   /**

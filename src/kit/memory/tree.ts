@@ -1,10 +1,11 @@
 /** The inodes of a file system in memory and the names that they have. */
 import { FuseError } from "../../errno.ts";
+import { ACL_ACCESS, ACL_DEFAULT, formatAcl, inheritAcl, parseAcl } from "../acl.ts";
 import { NodeTable } from "../node_table.ts";
+import type { Caller } from "../permissions.ts";
 import { Directory } from "./directory.ts";
 import {
   type Body,
-  type Caller,
   type DirectoryInode,
   type FileInode,
   Inode,
@@ -17,10 +18,11 @@ import {
   S_IFREG,
   S_ISGID,
 } from "./inode.ts";
+import { PAGE } from "./chunk.ts";
 import { byteLength, checkNewName } from "./names.ts";
 import { Pages } from "./pages.ts";
-import type { Space } from "./space.ts";
-import { freeXattrs } from "./xattrs.ts";
+import type { Account, Space } from "./space.ts";
+import { freeXattrs, sizeOf } from "./xattrs.ts";
 
 /** Most names of one file, as with ext4. Directories have no such limit. */
 export const LINK_MAX = 65_000;
@@ -33,6 +35,8 @@ const RENAME_WHITEOUT = 4;
 export interface Made {
   /** Type and permission bits. */
   readonly mode: number;
+  /** Permission bits that it does not get, unless a default access control list of the directory says more. */
+  readonly umask?: number;
   /** Device number of a device. */
   readonly rdev?: number;
   /** Target of a symbolic link. */
@@ -46,17 +50,20 @@ export interface Made {
 export class Tree {
   /** What the inodes take. */
   readonly space: Space;
+  /** The first directory. */
+  readonly root: DirectoryInode;
   /** What the kernel knows them by. */
   readonly nodes: NodeTable<Inode> = new NodeTable();
 
   /** A tree with a root. */
   constructor(space: Space, mode: number, caller: Caller) {
     this.space = space;
-    space.take(0, 1);
+    space.of(caller.uid).take(0, 1);
     const root = new Inode(S_IFDIR | mode & ~S_IFMT, caller.uid, caller.gid, 0, null) as DirectoryInode;
     root.body = new Directory<Inode>(root);
     root.nlink = 2;
     root.nodeid = this.nodes.insert(root);
+    this.root = root;
   }
 
   /** The directory of a nodeid. ENOTDIR, ESTALE. */
@@ -80,22 +87,26 @@ export class Tree {
     return inode;
   }
 
-  /** Makes an inode without a name, as a directory's next. ENOSPC. */
-  insert(dir: DirectoryInode, { mode, rdev = 0, target = "" }: Made, caller: Caller): Inode {
-    const body = this.#body(dir, mode, target);
-    this.space.take(byteLength(target), 1);
+  /** Makes an inode without a name, as a directory's next. ENOSPC, EDQUOT. */
+  insert(dir: DirectoryInode, made: Made, caller: Caller): Inode {
+    const { mode, rdev = 0, target = "" } = made;
+    const account = this.space.of(caller.uid);
+    const { bits, xattrs } = inherit(dir, made);
+    account.take(byteLength(target) + sizeOf(xattrs), 1);
+    const body = this.#body(dir, mode, target, account);
     // A set-group-id directory hands on its group, and to directories the bit. Source: `inode(7)`.
     const inherits = (dir.mode & S_ISGID) !== 0;
-    const kept = inherits && body instanceof Directory ? mode | S_ISGID : mode;
+    const kept = inherits && body instanceof Directory ? bits | S_ISGID : bits;
     const inode = new Inode(kept, caller.uid, inherits ? dir.gid : caller.gid, rdev, body);
+    inode.xattrs = xattrs;
     inode.nodeid = this.nodes.insert(inode);
     return inode;
   }
 
-  #body(dir: DirectoryInode, mode: number, target: string): Body {
+  #body(dir: DirectoryInode, mode: number, target: string, account: Account): Body {
     switch (mode & S_IFMT) {
       case S_IFREG:
-        return new Pages(this.space);
+        return new Pages(account);
       case S_IFDIR:
         return new Directory<Inode>(dir);
       case S_IFLNK:
@@ -132,7 +143,7 @@ export class Tree {
     if (inode.nlink >= LINK_MAX) throw new FuseError("EMLINK");
     this.#vacant(dir, name);
     // A further name costs as much as an inode, so that names are limited too.
-    if (inode.nlink > 0) this.space.take(0, 1);
+    if (inode.nlink > 0) this.space.of(inode.uid).take(0, 1);
     dir.body.set(name, inode);
     inode.nlink++;
     inode.linkable = false;
@@ -164,7 +175,7 @@ export class Tree {
     if (isDirectory(inode)) {
       inode.nlink = 0;
       inode.body.parent.nlink--;
-    } else if (--inode.nlink > 0) this.space.give(0, 1);
+    } else if (--inode.nlink > 0) this.space.of(inode.uid).give(0, 1);
     inode.changed();
     this.reap(inode);
   }
@@ -201,15 +212,38 @@ export class Tree {
     to.modified();
   }
 
+  /** Gives an inode to another user, with all that is charged for it. EDQUOT. */
+  chown(inode: Inode, uid: number): void {
+    const { body, xattrs, nlink } = inode;
+    const data = isFile(inode) ? inode.body.held * PAGE : typeof body === "string" ? byteLength(body) : 0;
+    const names = isDirectory(inode) ? 1 : Math.max(1, nlink);
+    this.space.transfer(inode.uid, uid, data + sizeOf(xattrs), names);
+    inode.uid = uid;
+    if (isFile(inode)) inode.body.account = this.space.of(uid);
+  }
+
   /** Lets an inode go that nobody holds any more. */
   reap(inode: Inode): void {
     const { nodeid, body } = inode;
     if (inode.nlink > 0 || inode.opens > 0 || this.nodes.lookups(nodeid) > 0) return;
     if (body instanceof Pages) body.truncate(0);
-    freeXattrs(inode, this.space);
-    this.space.give(typeof body === "string" ? byteLength(body) : 0, 1);
+    const account = this.space.of(inode.uid);
+    freeXattrs(inode, account);
+    account.give(typeof body === "string" ? byteLength(body) : 0, 1);
     this.nodes.remove(nodeid);
   }
+}
+
+/** The mode of what is made in a directory, and the access control lists that it is handed. */
+function inherit(dir: DirectoryInode, made: Made): { bits: number; xattrs: Map<string, Uint8Array> | undefined } {
+  const value = dir.xattrs?.get(ACL_DEFAULT);
+  const type = made.mode & S_IFMT;
+  if (value === undefined || type === S_IFLNK) return { bits: made.mode & ~(made.umask ?? 0), xattrs: undefined };
+  const { mode, acl } = inheritAcl(parseAcl(value), made.mode);
+  const xattrs = new Map<string, Uint8Array>();
+  if (acl !== null) xattrs.set(ACL_ACCESS, formatAcl(acl));
+  if (type === S_IFDIR) xattrs.set(ACL_DEFAULT, value);
+  return { bits: mode, xattrs: xattrs.size > 0 ? xattrs : undefined };
 }
 
 /** Whether an inode is a directory in which, however deep, the other lies, or is the other. */

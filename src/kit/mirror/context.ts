@@ -2,10 +2,12 @@
 import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import type { Connection } from "../../fs/filesystem.ts";
 import type { OpenReply } from "../../fs/types.ts";
+import { type Caller, setIdsToDrop } from "../permissions.ts";
 import { Handles } from "./handles.ts";
+import type { Identity } from "./identity.ts";
 import type { Node } from "./node.ts";
 import type { OpenDirectory } from "./open_directory.ts";
-import { EMPTY, procPath, S_ISGID, S_ISUID, S_IXGRP } from "./system.ts";
+import { EMPTY, procPath } from "./system.ts";
 import { STATX_MASK, type Tree } from "./tree.ts";
 
 /** An open file. */
@@ -19,6 +21,8 @@ export interface OpenFile {
 /** The state of one mirror. */
 export class Context {
   readonly tree: Tree;
+  /** As whom calls are made. */
+  readonly identity: Identity;
   readonly files: Handles<OpenFile> = new Handles();
   readonly directories: Handles<OpenDirectory> = new Handles();
   /** Whether descriptors are offered for passthrough. */
@@ -28,8 +32,9 @@ export class Context {
   /** Modes come without the caller's umask applied (`FUSE_DONT_MASK`). */
   dontMask = false;
 
-  constructor(tree: Tree, passthrough: boolean) {
+  constructor(tree: Tree, identity: Identity, passthrough: boolean) {
     this.tree = tree;
+    this.identity = identity;
     this.passthrough = passthrough;
   }
 
@@ -62,14 +67,13 @@ export class Context {
   }
 
   /**
-   * Clears set-user-id, and set-group-id where the group may execute, as a write by an ordinary user does. Where the
-   * server may not, the kernel did so already.
+   * Clears set-user-id, and set-group-id where it ends, as a write by an ordinary user does. Where the server may not,
+   * the kernel did so already.
    */
-  killSuidgid(fd: number): void {
+  killSuidgid(fd: number, caller: Caller): void {
     const { libc, other } = this.tree;
     if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return;
-    let drop = other.mode & S_ISUID;
-    if (other.mode & S_IXGRP) drop |= other.mode & S_ISGID;
+    const drop = setIdsToDrop(other, caller);
     if (drop !== 0) libc.chmod(procPath(fd), other.mode & 0o7777 & ~drop);
   }
 

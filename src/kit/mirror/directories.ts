@@ -7,14 +7,15 @@ import { check } from "./system.ts";
 type Directories = Pick<Filesystem, "opendir" | "readdir" | "releasedir" | "fsyncdir">;
 
 /** The operations on open folders. */
-export function directories({ tree, directories }: Context): Required<Directories> {
+export function directories({ tree, directories, identity }: Context): Required<Directories> {
   const { libc } = tree;
   const { O } = libc;
 
   return {
-    opendir({ nodeid }) {
+    opendir({ nodeid }, request) {
       const node = tree.node(nodeid);
-      const fd = check("open", tree.reopen(tree.use(node), O.RDONLY | O.DIRECTORY));
+      const path = tree.use(node);
+      const fd = check("open", identity.as(request, () => tree.reopen(path, O.RDONLY | O.DIRECTORY)));
       return { fh: directories.add(new OpenDirectory(libc, fd, node)) };
     },
 

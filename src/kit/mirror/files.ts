@@ -1,12 +1,16 @@
 /** Open files. */
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import type { OpenReply } from "../../fs/types.ts";
+import type { OpenReply, Request } from "../../fs/types.ts";
 import type { Context, OpenFile } from "./context.ts";
 import type { Node } from "./node.ts";
-import { check, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
+import { X_OK } from "../permissions.ts";
+import { AT_EACCESS } from "./access.ts";
+import { check, procPath, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
 
 const F_SETFL = 4;
+/** Opened to be executed: the kernel's own. Source: `linux/fs.h`. */
+const FMODE_EXEC = 0x20;
 
 type Files = Pick<
   Filesystem,
@@ -14,21 +18,34 @@ type Files = Pick<
 >;
 
 /** Opens a known file. EISDIR, ELOOP, ENXIO: it is another kind of object. */
-export function openNode(context: Context, node: Node, flags: number, killSuidgid: boolean): OpenReply {
-  const { tree } = context;
+export function openNode(
+  context: Context,
+  node: Node,
+  flags: number,
+  killSuidgid: boolean,
+  request: Request,
+): OpenReply {
+  const { tree, identity } = context;
   const { O } = tree.libc;
   if (node.type === S_IFDIR) throw new FuseError("EISDIR");
   if (node.type === S_IFLNK) throw new FuseError("ELOOP");
   // To open a fifo could wait for ever. The kernel itself opens such objects, and never asks.
   if (node.type !== S_IFREG) throw new FuseError("ENXIO");
   let used = context.openFlags(flags);
-  let fd = tree.reopen(tree.use(node), used);
+  const path = tree.use(node);
+  const open = () => tree.reopen(path, used);
+  let fd: number;
+  if (identity.acts && flags & FMODE_EXEC) {
+    // Who may execute a file may have the kernel read it.
+    check("faccessat", identity.as(request, () => tree.libc.faccessat(path, procPath(path), X_OK, AT_EACCESS)));
+    fd = open();
+  } else fd = identity.as(request, open);
   if (fd === -ERRNO.EACCES && (used & O.ACCMODE) !== (flags & O.ACCMODE)) {
     used = used & ~O.ACCMODE | flags & O.ACCMODE;
-    fd = tree.reopen(tree.use(node), used);
+    fd = identity.as(request, open);
   }
   check("open", fd);
-  if (killSuidgid && flags & O.TRUNC) context.killSuidgid(fd);
+  if (killSuidgid && flags & O.TRUNC) context.killSuidgid(fd, request);
   return context.opened(fd, used, node);
 }
 
@@ -49,8 +66,8 @@ export function files(context: Context): Required<Files> {
   }
 
   return {
-    open({ nodeid, flags, killSuidgid }) {
-      return openNode(context, tree.node(nodeid), flags, killSuidgid);
+    open({ nodeid, flags, killSuidgid }, request) {
+      return openNode(context, tree.node(nodeid), flags, killSuidgid, request);
     },
 
     read({ fh, offset, size }) {
@@ -58,9 +75,9 @@ export function files(context: Context): Required<Files> {
       return room.subarray(0, check("pread", libc.pread(files.get(fh).fd, room, size, offset)));
     },
 
-    write({ fh, offset, data, flags, killSuidgid }) {
+    write({ fh, offset, data, flags, killSuidgid }, request) {
       const file = files.get(fh);
-      if (killSuidgid) context.killSuidgid(file.fd);
+      if (killSuidgid) context.killSuidgid(file.fd, request);
       if (!context.writeback && (flags ^ file.flags) & O.APPEND) setAppend(file, flags & O.APPEND);
       return check("pwrite", libc.pwrite(file.fd, data, data.length, offset));
     },
@@ -82,7 +99,7 @@ export function files(context: Context): Required<Files> {
     fallocate({ fh, offset, length, mode }, request) {
       const { fd } = files.get(fh);
       check("fallocate", libc.fallocate(fd, mode, offset, length));
-      if (request.uid !== 0) context.killSuidgid(fd);
+      if (request.uid !== 0) context.killSuidgid(fd, request);
     },
 
     lseek({ fh, offset, whence }) {
@@ -92,7 +109,7 @@ export function files(context: Context): Required<Files> {
     copyFileRange({ fh, offset, newFh, newOffset, length, flags }, request) {
       const to = files.get(newFh).fd;
       const n = check("copy_file_range", libc.copyFileRange(files.get(fh).fd, offset, to, newOffset, length, flags));
-      if (request.uid !== 0) context.killSuidgid(to);
+      if (request.uid !== 0) context.killSuidgid(to, request);
       return n;
     },
   };

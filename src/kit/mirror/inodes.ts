@@ -3,7 +3,8 @@ import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import type { SetattrArgs, Statfs } from "../../fs/types.ts";
+import type { Request, SetattrArgs, Statfs } from "../../fs/types.ts";
+import { isTouch } from "../permissions.ts";
 import type { Context } from "./context.ts";
 import type { Node } from "./node.ts";
 import { check, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
@@ -25,7 +26,7 @@ type Inodes = Pick<Filesystem, "getattr" | "setattr" | "statx" | "readlink" | "s
 
 /** The operations on inodes. */
 export function inodes(context: Context): Required<Inodes> {
-  const { tree, files } = context;
+  const { tree, files, identity } = context;
   const { libc } = tree;
   const { O } = libc;
   const target = new Uint8Array(PATH_MAX);
@@ -40,7 +41,7 @@ export function inodes(context: Context): Required<Inodes> {
     else check("statx", libc.statx(files.get(fh).fd, EMPTY, AT_EMPTY_PATH | flags, STATX_MASK, tree.st));
   }
 
-  function truncate(node: Node, fh: number | undefined, size: number): void {
+  function truncate(node: Node, fh: number | undefined, size: number, request: Request): void {
     if (fh !== undefined) {
       const r = libc.ftruncate(files.get(fh).fd, size);
       // The file is not open for writing here.
@@ -48,7 +49,8 @@ export function inodes(context: Context): Required<Inodes> {
     }
     if (node.type === S_IFDIR) throw new FuseError("EISDIR");
     if (node.type !== S_IFREG) throw new FuseError("EINVAL");
-    const fd = check("open", tree.reopen(tree.use(node), O.WRONLY | O.NONBLOCK));
+    const path = tree.use(node);
+    const fd = check("open", identity.as(request, () => tree.reopen(path, O.WRONLY | O.NONBLOCK)));
     const r = libc.ftruncate(fd, size);
     libc.close(fd);
     check("ftruncate", r);
@@ -59,15 +61,17 @@ export function inodes(context: Context): Required<Inodes> {
     times[at + 1] = time === undefined ? UTIME_OMIT : time === "now" ? UTIME_NOW : BigInt(nsec);
   }
 
-  function setTimes(node: Node, args: SetattrArgs): void {
+  function setTimes(node: Node, args: SetattrArgs, request: Request): void {
     setTime(0, args.atime, args.atimeNsec);
-    setTime(2, args.mtime, args.mtimeNsec);
+    setTime(2, identity.acts && isTouch(args) ? "now" : args.mtime, args.mtimeNsec);
     const fd = tree.use(node);
     // An empty path is enough since Linux 5.8; a symbolic link has no other way.
-    const r = node.type === S_IFLNK
-      ? libc.utimensat(fd, EMPTY, timesBytes, AT_EMPTY_PATH)
-      : libc.utimensat(fd, procPath(fd), timesBytes, 0);
-    check("utimensat", r);
+    const set = () =>
+      node.type === S_IFLNK
+        ? libc.utimensat(fd, EMPTY, timesBytes, AT_EMPTY_PATH)
+        : libc.utimensat(fd, procPath(fd), timesBytes, 0);
+    // Through an open file they come from the kernel's cache of writes, whoever closes it.
+    check("utimensat", args.fh === undefined ? identity.as(request, set) : set());
   }
 
   return {
@@ -77,19 +81,22 @@ export function inodes(context: Context): Required<Inodes> {
       return tree.attrReply(node);
     },
 
-    setattr(args) {
+    setattr(args, request) {
       const { nodeid, fh, size, uid, gid, mode } = args;
       const node = tree.node(nodeid);
-      if (size !== undefined) truncate(node, fh, size);
+      if (size !== undefined) truncate(node, fh, size, request);
       if (uid !== undefined || gid !== undefined) {
-        check("fchownat", libc.fchownat(tree.use(node), EMPTY, uid ?? KEEP, gid ?? KEEP, AT_EMPTY_PATH));
+        const fd = tree.use(node);
+        const chown = () => libc.fchownat(fd, EMPTY, uid ?? KEEP, gid ?? KEEP, AT_EMPTY_PATH);
+        check("fchownat", identity.as(request, chown));
       }
-      if (args.killSuidgid && node.type !== S_IFDIR) context.killSuidgid(tree.use(node));
+      if (args.killSuidgid && node.type !== S_IFDIR) context.killSuidgid(tree.use(node), request);
       if (mode !== undefined) {
         if (node.type === S_IFLNK) throw new FuseError("EOPNOTSUPP", "a symbolic link has no mode");
-        check("chmod", libc.chmod(procPath(tree.use(node)), mode & 0o7777));
+        const fd = tree.use(node);
+        check("chmod", identity.as(request, () => libc.chmod(procPath(fd), mode & 0o7777)));
       }
-      if (args.atime !== undefined || args.mtime !== undefined) setTimes(node, args);
+      if (args.atime !== undefined || args.mtime !== undefined) setTimes(node, args, request);
       stat(node, fh);
       return tree.attrReply(node);
     },

@@ -16,22 +16,27 @@ const SETTING: ReadonlySet<number> = new Set([FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR
 const CHECKED = 34;
 const ROOM = 128;
 
+/** Whether a request changes flags. */
+export function isSetting(cmd: number): boolean {
+  return SETTING.has(cmd);
+}
+
 type Ioctls = Pick<Filesystem, "ioctl">;
 
 /** The requests that mean the same here as in the source: their data holds no addresses and no descriptors. */
-export function ioctls({ tree, files, directories }: Context): Required<Ioctls> {
+export function ioctls({ tree, files, directories, identity }: Context): Required<Ioctls> {
   const { libc } = tree;
   const room = new Uint8Array(ROOM);
 
   return {
     ioctl({ fh, cmd, data, outSize, directory }, request) {
-      const setting = SETTING.has(cmd);
+      const setting = isSetting(cmd);
       if (!setting && !READING.has(cmd) || data.length > ROOM) throw new FuseError("ENOTTY");
       const checked = (tree.connection?.negotiated.minor ?? 0) >= CHECKED;
       if (setting && !checked && request.uid !== 0) throw new FuseError("EPERM");
       room.fill(0).set(data);
       const { fd } = directory ? directories.get(fh) : files.get(fh);
-      const result = check("ioctl", libc.ioctl(fd, cmd, room));
+      const result = check("ioctl", identity.as(request, () => libc.ioctl(fd, cmd, room)));
       return { result, data: room.slice(0, Math.min(outSize, ROOM)) };
     },
   };

@@ -6,7 +6,6 @@ import type { Filesystem } from "../../fs/filesystem.ts";
 import type { CreateArgs, CreateReply, Entry, Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
 import { openNode } from "./files.ts";
-import { give } from "./give.ts";
 import type { Node } from "./node.ts";
 import { check, checkName, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./system.ts";
 import { STATX_MASK } from "./tree.ts";
@@ -18,27 +17,34 @@ type Making = Pick<Filesystem, "mknod" | "mkdir" | "symlink" | "link" | "create"
 
 /** The operations that make objects. */
 export function making(context: Context): Required<Making> {
-  const { tree } = context;
-  const { libc, euid, st } = tree;
+  const { tree, identity } = context;
+  const { libc, st } = tree;
   const { O } = libc;
 
-  /** Calls with the umask that makes the modes exact: the kernel applied the caller's, unless it was told not to. */
-  function withUmask(umask: number, call: () => number): number {
+  /**
+   * Makes an object as who asks, with the umask that makes its mode exact: the kernel applied the caller's, unless it
+   * was told not to. What a set-group-id directory or a default access control list hands down is the source's to do.
+   */
+  function make(umask: number, request: Request, call: () => number): number {
     const saved = libc.umask(context.dontMask ? umask : 0);
     try {
-      return call();
+      return identity.making(request, call);
     } finally {
       libc.umask(saved);
     }
   }
 
-  /** The mode to make a file with: bits that would let others act as the server are set once it is the caller's. */
-  const bare = (mode: number) => euid === 0 ? mode & 0o1777 : mode & 0o7777;
+  /** Gives what was made the security labels that came along. */
+  function label(fd: number, { securityContexts = [] }: Request): void {
+    for (const { name, value } of securityContexts) {
+      check("setxattr", libc.setxattr(procPath(fd), cstring(name), value, 0), name);
+    }
+  }
 
   /** The node of a descriptor that a file was made with. */
-  function nodeOf(fd: number, dirfd: number, mode: number, request: Request): Node {
+  function nodeOf(fd: number, request: Request): Node {
+    label(fd, request);
     check("statx", libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, st));
-    give(tree, fd, dirfd, mode, request, false);
     const node = tree.made();
     // Without a time of birth, only an open descriptor tells the inode from a later one.
     if (node.mark >> 4 !== 0) return node;
@@ -46,8 +52,8 @@ export function making(context: Context): Required<Making> {
   }
 
   /** Makes an object that has to be found by its name then. */
-  function make(
-    { parent, name, mode, umask }: Omit<CreateArgs, "flags">,
+  function makeNamed(
+    { parent, name, umask }: Pick<CreateArgs, "parent" | "name" | "umask">,
     request: Request,
     syscall: string,
     call: (dirfd: number, path: Uint8Array) => number,
@@ -56,17 +62,15 @@ export function making(context: Context): Required<Making> {
     const dir = tree.node(parent);
     const dirfd = tree.use(dir);
     const path = tree.name(name);
-    check(syscall, withUmask(umask, () => call(dirfd, path)), name);
-    const node = tree.adopt(check("openat", tree.openat(dirfd, path, O.PATH | O.NOFOLLOW), name));
+    check(syscall, make(umask, request, () => call(dirfd, path)), name);
+    const node = tree.lookup(dir, name);
+    if (node === undefined) throw new FuseError("ESTALE", `${name} was removed as soon as it was made`);
     try {
-      give(tree, tree.use(node), dirfd, mode, request, true);
+      if (request.securityContexts !== undefined) label(tree.use(node), request);
     } catch (error) {
-      if (!(error instanceof FuseError && error.code === "ESTALE")) {
-        libc.unlinkat(dirfd, path, (mode & S_IFMT) === S_IFDIR ? AT_REMOVEDIR : 0);
-      }
+      libc.unlinkat(tree.use(dir), tree.name(name), node.type === S_IFDIR ? AT_REMOVEDIR : 0);
       throw error;
     }
-    tree.place(node, dir, name);
     return tree.entry(node);
   }
 
@@ -75,14 +79,12 @@ export function making(context: Context): Required<Making> {
     const dir = tree.node(args.parent);
     const dirfd = tree.use(dir);
     const path = tree.name(args.name);
-    const fd = withUmask(
-      args.umask,
-      () => tree.openat(dirfd, path, flags | O.CREAT | O.EXCL | O.NOFOLLOW, bare(args.mode)),
-    );
+    const used = flags | O.CREAT | O.EXCL | O.NOFOLLOW;
+    const fd = make(args.umask, request, () => tree.openat(dirfd, path, used, args.mode & 0o7777));
     if (fd === -ERRNO.EEXIST) return null;
     check("openat", fd, args.name);
     try {
-      const node = nodeOf(fd, dirfd, args.mode, request);
+      const node = nodeOf(fd, request);
       tree.place(node, dir, args.name);
       return [fd, node];
     } catch (error) {
@@ -103,27 +105,28 @@ export function making(context: Context): Required<Making> {
         libc.close(made[0]);
         return tree.entry(made[1]);
       }
-      return make(args, request, "mknodat", (dirfd, path) => libc.mknodat(dirfd, path, type | bare(mode), rdev));
+      const made = type | mode & 0o7777;
+      return makeNamed(args, request, "mknodat", (dirfd, path) => libc.mknodat(dirfd, path, made, rdev));
     },
 
-    mkdir({ parent, name, mode, umask }, request) {
-      const what = { parent, name, mode: S_IFDIR | mode, umask };
-      return make(what, request, "mkdirat", (dirfd, path) => libc.mkdirat(dirfd, path, mode & 0o7777));
+    mkdir(args, request) {
+      return makeNamed(args, request, "mkdirat", (dirfd, path) => libc.mkdirat(dirfd, path, args.mode & 0o7777));
     },
 
     symlink({ parent, name, target }, request) {
       const to = cstring(target);
-      const what = { parent, name, mode: S_IFLNK, umask: 0 };
-      return make(what, request, "symlinkat", (dirfd, path) => libc.symlinkat(to, dirfd, path));
+      const what = { parent, name, umask: 0 };
+      return makeNamed(what, request, "symlinkat", (dirfd, path) => libc.symlinkat(to, dirfd, path));
     },
 
-    link({ nodeid, newParent, newName }) {
+    link({ nodeid, newParent, newName }, request) {
       checkName(newName);
       const node = tree.node(nodeid), dir = tree.node(newParent);
       tree.useBoth(node, dir, (fd, dirfd) => {
         // AT_EMPTY_PATH would want CAP_DAC_READ_SEARCH.
         const path = tree.newName(newName);
-        check("linkat", libc.linkat(AT_FDCWD, procPath(fd), dirfd, path, AT_SYMLINK_FOLLOW), newName);
+        const link = () => libc.linkat(AT_FDCWD, procPath(fd), dirfd, path, AT_SYMLINK_FOLLOW);
+        check("linkat", identity.as(request, link), newName);
         tree.place(node, dir, newName);
       });
       return tree.entry(tree.stat(node));
@@ -138,11 +141,13 @@ export function making(context: Context): Required<Making> {
         if (made !== null) return { entry: tree.entry(made[1]), ...context.opened(made[0], used, made[1]) };
         if (flags & O.EXCL) throw new FuseError("EEXIST");
         // It is there already, and is opened as it is: neither mode nor owner change.
-        const node = tree.lookup(tree.node(parent), name);
+        const dir = tree.node(parent);
+        tree.use(dir);
+        const node = identity.as(request, () => tree.lookup(dir, name));
         if (node === undefined) continue;
         // The kernel thought that there is no such name: it is told to look again, and to follow what it finds.
         if (node.type === S_IFLNK && !(flags & O.NOFOLLOW)) throw new FuseError("ESTALE");
-        const reply = openNode(context, node, flags, false);
+        const reply = openNode(context, node, flags, false, request);
         return { entry: tree.entry(tree.stat(node)), ...reply };
       }
       throw new FuseError("EBUSY", `the name ${name} comes and goes`);
@@ -153,10 +158,10 @@ export function making(context: Context): Required<Making> {
       const used = context.openFlags(flags) | flags & O.EXCL;
       const fd = check(
         "openat",
-        withUmask(umask, () => tree.openat(dirfd, tree.name("."), used | O.TMPFILE, bare(mode))),
+        make(umask, request, () => tree.openat(dirfd, tree.name("."), used | O.TMPFILE, mode & 0o7777)),
       );
       try {
-        let node = nodeOf(fd, dirfd, S_IFREG | mode, request);
+        let node = nodeOf(fd, request);
         if (node.slot < 0) node = tree.adopt(check("open", tree.reopen(fd, O.PATH)), true);
         tree.descriptors.pin(node);
         return { entry: tree.entry(node), ...context.opened(fd, used, node) };

@@ -1,11 +1,9 @@
 /** Names: finding, removing and renaming. */
-import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_STATX_DONT_SYNC } from "../../../ffi/libc.ts";
+import { AT_REMOVEDIR } from "../../../ffi/libc.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import type { Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
-import { give } from "./give.ts";
-import { check, checkName, EMPTY, S_IFCHR, S_IFDIR, S_IFMT } from "./system.ts";
-import { STATX_MASK } from "./tree.ts";
+import { check, checkName, S_IFDIR, S_IFMT } from "./system.ts";
 
 const RENAME_NOREPLACE = 1;
 const RENAME_EXCHANGE = 2;
@@ -15,18 +13,18 @@ type Names = Pick<Filesystem, "lookup" | "forget" | "unlink" | "rmdir" | "rename
 
 /** The operations on names. */
 export function names(context: Context): Required<Names> {
-  const { tree } = context;
+  const { tree, identity } = context;
   const { libc } = tree;
 
   /** Removes a name; what the kernel knows behind it stays in reach. */
-  function remove(parent: number, name: string, flags: number): void {
+  function remove(parent: number, name: string, flags: number, request: Request): void {
     checkName(name);
     const dir = tree.node(parent);
     const dirfd = tree.use(dir);
     const path = tree.name(name);
     const node = tree.secure(dirfd, path);
     const last = flags === AT_REMOVEDIR || tree.st.nlink <= 1;
-    const r = libc.unlinkat(dirfd, path, flags);
+    const r = identity.as(request, () => libc.unlinkat(dirfd, path, flags));
     if (node !== undefined) {
       if (r < 0) tree.keep(node);
       else tree.lose(node, dir, name, last);
@@ -34,28 +32,15 @@ export function names(context: Context): Required<Names> {
     check("unlinkat", r, name);
   }
 
-  /** The device 0:0 that a rename left belongs to who renamed. */
-  function giveWhiteout(dirfd: number, path: Uint8Array, request: Request): void {
-    const { O } = libc;
-    const fd = tree.openat(dirfd, path, O.PATH | O.NOFOLLOW);
-    if (fd < 0) return;
-    try {
-      const found = libc.statx(fd, EMPTY, AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MASK, tree.st) === 0;
-      if (found && tree.st.rdevMajor === 0 && tree.st.rdevMinor === 0) {
-        give(tree, fd, dirfd, S_IFCHR | tree.st.mode & 0o777, request, true);
-      }
-    } finally {
-      libc.close(fd);
-    }
-  }
-
   return {
-    lookup({ parent, name }) {
+    lookup({ parent, name }, request) {
       const dir = tree.node(parent);
       if (name === ".") return tree.entry(tree.stat(dir));
       if (name === "..") return tree.entry(tree.up(dir));
       checkName(name);
-      const node = tree.lookup(dir, name);
+      // The way to the directory is the mirror's own affair.
+      if (identity.acts) tree.use(dir);
+      const node = identity.as(request, () => tree.lookup(dir, name));
       if (node !== undefined) return tree.entry(node);
       const { negative } = tree.timeouts;
       return negative === 0 ? null : { nodeid: 0, attr: { mode: 0 }, entryTimeout: negative };
@@ -65,12 +50,12 @@ export function names(context: Context): Required<Names> {
       tree.forget(nodeid, nlookup);
     },
 
-    unlink({ parent, name }) {
-      remove(parent, name, 0);
+    unlink({ parent, name }, request) {
+      remove(parent, name, 0, request);
     },
 
-    rmdir({ parent, name }) {
-      remove(parent, name, AT_REMOVEDIR);
+    rmdir({ parent, name }, request) {
+      remove(parent, name, AT_REMOVEDIR, request);
     },
 
     rename({ parent, name, newParent, newName, flags }, request) {
@@ -84,7 +69,9 @@ export function names(context: Context): Required<Names> {
         // Where it is the moved one, by another name, rename does nothing and both names stay.
         const replaced = flags & (RENAME_EXCHANGE | RENAME_NOREPLACE) ? undefined : tree.secure(newFd, newPath);
         const last = tree.st.nlink <= 1 || (tree.st.mode & S_IFMT) === S_IFDIR;
-        const r = libc.renameat2(fd, path, newFd, newPath, flags);
+        const rename = () => libc.renameat2(fd, path, newFd, newPath, flags);
+        // A whiteout, the device 0:0 that is left behind, belongs to who renamed.
+        const r = flags & RENAME_WHITEOUT ? identity.making(request, rename) : identity.as(request, rename);
         if (replaced !== undefined) {
           if (r < 0) tree.keep(replaced);
           else tree.lose(replaced, to, newName, last);
@@ -92,7 +79,6 @@ export function names(context: Context): Required<Names> {
         check("renameat2", r, name);
         if (moved !== undefined) tree.place(moved, to, newName);
         if (exchanged !== undefined) tree.place(exchanged, from, name);
-        if (flags & RENAME_WHITEOUT) giveWhiteout(fd, path, request);
       });
     },
   };

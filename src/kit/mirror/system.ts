@@ -8,10 +8,8 @@ export const S_IFLNK = 0o120000;
 export const S_IFREG = 0o100000;
 export const S_IFDIR = 0o040000;
 export const S_IFCHR = 0o020000;
-/** Set-user-id, set-group-id, execution by the group. */
-export const S_ISUID = 0o4000;
+/** Set-group-id. */
 export const S_ISGID = 0o2000;
-export const S_IXGRP = 0o0010;
 
 /** The result of a call, or its error thrown. */
 export function check(syscall: string, result: number, name?: string): number {

@@ -13,22 +13,24 @@ const ACL = "system.posix_acl_";
 type Xattrs = Pick<Filesystem, "getxattr" | "setxattr" | "listxattr" | "removexattr">;
 
 /** The operations on extended attributes. */
-export function xattrs({ tree }: Context): Required<Xattrs> {
+export function xattrs({ tree, identity }: Context): Required<Xattrs> {
   const { libc } = tree;
   const room = new Uint8Array(MAX);
   /** The path to a node, for the calls that take no descriptor. */
   const path = (nodeid: number) => procPath(tree.use(tree.node(nodeid)));
 
   return {
-    getxattr({ nodeid, name }) {
-      const n = libc.getxattr(path(nodeid), cstring(name), room);
+    getxattr({ nodeid, name }, request) {
+      const at = path(nodeid);
+      const n = identity.as(request, () => libc.getxattr(at, cstring(name), room));
       // A kernel that checks lists (`FUSE_POSIX_ACL`) lets nobody in where it hears anything but that there is none.
       const none = n === -ERRNO.ENODATA || n === -ERRNO.EOPNOTSUPP && name.startsWith(ACL);
       return none ? null : room.slice(0, check("getxattr", n, name));
     },
 
-    setxattr({ nodeid, name, value, flags, killSgid }) {
-      check("setxattr", libc.setxattr(path(nodeid), cstring(name), value, flags), name);
+    setxattr({ nodeid, name, value, flags, killSgid }, request) {
+      const at = path(nodeid);
+      check("setxattr", identity.as(request, () => libc.setxattr(at, cstring(name), value, flags)), name);
       // The kernel leaves it to a server run by root.
       if (killSgid) {
         tree.stat(tree.node(nodeid));
@@ -49,8 +51,9 @@ export function xattrs({ tree }: Context): Required<Xattrs> {
       return request.uid === 0 ? found : found.filter((name) => !name.startsWith("trusted."));
     },
 
-    removexattr({ nodeid, name }) {
-      check("removexattr", libc.removexattr(path(nodeid), cstring(name)), name);
+    removexattr({ nodeid, name }, request) {
+      const at = path(nodeid);
+      check("removexattr", identity.as(request, () => libc.removexattr(at, cstring(name))), name);
     },
   };
 }

@@ -1,7 +1,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { errnoName, errnoOf } from "../../../src/errno.ts";
-import { CHUNK, MAX_SIZE, PAGE, Pages } from "../../../src/kit/memory/pages.ts";
+import { CHUNK, PAGE } from "../../../src/kit/memory/chunk.ts";
+import { MAX_SIZE, Pages } from "../../../src/kit/memory/pages.ts";
 import { Space } from "../../../src/kit/memory/space.ts";
+import { test } from "../../support/harness.ts";
 
 const ROOMY = () => new Space(2 ** 40, 10);
 
@@ -72,7 +74,7 @@ class Model {
   }
 }
 
-Deno.test("Pages: a random history reads as a plain buffer does", () => {
+test("Pages: a random history reads as a plain buffer does", () => {
   let seed = 20240607;
   const random = (below: number) => {
     seed = seed * 48271 % 0x7fffffff;
@@ -160,7 +162,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-Deno.test("Pages: a read inside one buffer is a view, across buffers a copy", () => {
+test("Pages: a read inside one buffer is a view, across buffers a copy", () => {
   const pages = new Pages(ROOMY());
   for (let i = 0; i < 40; i++) pages.write(i * CHUNK / 2, bytes(CHUNK / 2, i));
   const isView = (offset: number, length: number) => {
@@ -183,7 +185,7 @@ Deno.test("Pages: a read inside one buffer is a view, across buffers a copy", ()
   assertEquals(pages.read(10 * CHUNK - 1, CHUNK + 2), new Uint8Array([19, ...bytes(CHUNK, 0), 22]));
 });
 
-Deno.test("Pages: a file cut and written again in order has no bytes of before", () => {
+test("Pages: a file cut and written again in order has no bytes of before", () => {
   const pages = new Pages(ROOMY());
   for (let round = 1; round < 4; round++) {
     for (let i = 0; i < 20; i++) pages.write(i * CHUNK, bytes(10, round));
@@ -196,7 +198,7 @@ Deno.test("Pages: a file cut and written again in order has no bytes of before",
   }
 });
 
-Deno.test("Pages: a copy inside one file, where the ranges do not overlap", () => {
+test("Pages: a copy inside one file, where the ranges do not overlap", () => {
   const pages = new Pages(ROOMY());
   pages.write(10, bytes(50, 1));
   assertEquals(pages.copy(pages, 0, 60, 60), 60);
@@ -208,7 +210,7 @@ Deno.test("Pages: a copy inside one file, where the ranges do not overlap", () =
   assertEquals(pages.read(CHUNK - 20, 120), pages.read(0, 120));
 });
 
-Deno.test("Pages: written data is copied, not kept", () => {
+test("Pages: written data is copied, not kept", () => {
   for (const offset of [0, 10, CHUNK]) {
     const pages = new Pages(ROOMY());
     const data = bytes(100, 7);
@@ -218,7 +220,7 @@ Deno.test("Pages: written data is copied, not kept", () => {
   }
 });
 
-Deno.test("Pages: a sparse tebibyte costs the pages that were written", () => {
+test("Pages: a sparse tebibyte costs the pages that were written", () => {
   const space = new Space(16 * PAGE, 1);
   const pages = new Pages(space);
   const far = 2 ** 40;
@@ -233,7 +235,7 @@ Deno.test("Pages: a sparse tebibyte costs the pages that were written", () => {
   assertEquals([pages.held, space.freeBytes], [0, 16 * PAGE]);
 });
 
-Deno.test("Pages: what was cut off does not come back", () => {
+test("Pages: what was cut off does not come back", () => {
   for (const size of [3, PAGE + 3, CHUNK - 1, CHUNK, CHUNK + 5, 2 * CHUNK]) {
     const pages = new Pages(ROOMY());
     pages.write(0, bytes(3 * CHUNK, 0xff));
@@ -246,7 +248,7 @@ Deno.test("Pages: what was cut off does not come back", () => {
   }
 });
 
-Deno.test("Pages: a write takes what space there is, the next one nothing", () => {
+test("Pages: a write takes what space there is, the next one nothing", () => {
   const space = new Space(3 * PAGE + 100, 1);
   const pages = new Pages(space);
   assertEquals(pages.write(PAGE - 10, bytes(5 * PAGE, 1)), 2 * PAGE + 10);
@@ -258,7 +260,7 @@ Deno.test("Pages: a write takes what space there is, the next one nothing", () =
   assertEquals(pages.write(2 * PAGE, bytes(2 * PAGE, 3)), 2 * PAGE, "a hole makes room elsewhere");
 });
 
-Deno.test("Pages: reserved space is there when it is written, and all or nothing is reserved", () => {
+test("Pages: reserved space is there when it is written, and all or nothing is reserved", () => {
   const space = new Space(4 * PAGE, 1);
   const pages = new Pages(space), other = new Pages(space);
   assertEquals(code(() => pages.reserve(0, 4 * PAGE + 1)), "ENOSPC");
@@ -274,13 +276,13 @@ Deno.test("Pages: reserved space is there when it is written, and all or nothing
   assertEquals(pages.held, 2);
 });
 
-Deno.test("Pages: a huge reservation is refused without trying", () => {
+test("Pages: a huge reservation is refused without trying", () => {
   const pages = new Pages(new Space(2 ** 30, 1));
   assertEquals(code(() => pages.reserve(0, 2 ** 52)), "ENOSPC");
   assertEquals(code(() => pages.reserve(1, MAX_SIZE)), "EFBIG");
 });
 
-Deno.test("Pages: the largest size is 2^53 - 1", () => {
+test("Pages: the largest size is 2^53 - 1", () => {
   const pages = new Pages(ROOMY());
   assertEquals(code(() => pages.truncate(MAX_SIZE + 1)), "EFBIG");
   assertEquals(code(() => pages.write(MAX_SIZE, bytes(1, 1))), "EFBIG");
@@ -292,7 +294,7 @@ Deno.test("Pages: the largest size is 2^53 - 1", () => {
   assertEquals(pages.held, 0);
 });
 
-Deno.test("Pages: a copy stops where space ends", () => {
+test("Pages: a copy stops where space ends", () => {
   const space = new Space(6 * PAGE, 1);
   const from = new Pages(space), to = new Pages(space);
   from.write(0, bytes(4 * PAGE, 8));

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Libc } from "../../../ffi/libc.ts";
 import { Descriptors } from "../../../src/kit/mirror/descriptors.ts";
+import { test } from "../../support/harness.ts";
 
 /** Descriptors that are closed by noting it. */
 function make(limit: number) {
@@ -15,7 +16,7 @@ function make(limit: number) {
 
 const to = (n: number, from = 0) => Array.from({ length: n - from }, (_, i) => from + i);
 
-Deno.test("Descriptors put: beyond the limit the one longest unused is closed", () => {
+test("Descriptors put: beyond the limit the one longest unused is closed", () => {
   const { closed, holders, descriptors, put, has } = make(16);
   put(...to(16));
   assertEquals([closed, descriptors.size], [[], 16]);
@@ -28,7 +29,7 @@ Deno.test("Descriptors put: beyond the limit the one longest unused is closed", 
   assertEquals(has(), [0, 5, ...to(30, 16)]);
 });
 
-Deno.test("Descriptors pin: pinned ones stay, and count", () => {
+test("Descriptors pin: pinned ones stay, and count", () => {
   const { closed, holders, descriptors, put, has } = make(16);
   put(...to(16));
   assertEquals(descriptors.pin(holders[0]), true);
@@ -47,7 +48,7 @@ Deno.test("Descriptors pin: pinned ones stay, and count", () => {
   assertEquals(has(), [0, 15, ...to(54, 40)]);
 });
 
-Deno.test("Descriptors put: whatever is pinned, some others are kept", () => {
+test("Descriptors put: whatever is pinned, some others are kept", () => {
   const { holders, descriptors, put, has } = make(16);
   for (const fd of to(30)) {
     put(fd);
@@ -57,7 +58,7 @@ Deno.test("Descriptors put: whatever is pinned, some others are kept", () => {
   assertEquals(has(), [...to(30), ...to(50, 42)]);
 });
 
-Deno.test("Descriptors drop: closes, pinned or not, and the place is used again", () => {
+test("Descriptors drop: closes, pinned or not, and the place is used again", () => {
   const { closed, holders, descriptors, put, has } = make(16);
   put(...to(4));
   descriptors.pin(holders[1]);
@@ -69,7 +70,7 @@ Deno.test("Descriptors drop: closes, pinned or not, and the place is used again"
   for (const fd of [0, 3, 10, 11, 12]) assertEquals(descriptors.get(holders[fd]), fd);
 });
 
-Deno.test("Descriptors shrink: closes the older half, but not the last few", () => {
+test("Descriptors shrink: closes the older half, but not the last few", () => {
   const { closed, holders, descriptors, put } = make(64);
   put(...to(40));
   descriptors.get(holders[0]);
@@ -80,7 +81,7 @@ Deno.test("Descriptors shrink: closes the older half, but not the last few", () 
   assertEquals(descriptors.get(holders[0]), 0);
 });
 
-Deno.test("Descriptors close: closes all of them once", () => {
+test("Descriptors close: closes all of them once", () => {
   const { closed, holders, descriptors, put } = make(16);
   put(...to(20));
   descriptors.pin(holders[19]);

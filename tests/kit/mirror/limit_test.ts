@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
 import type { Libc } from "../../../ffi/libc.ts";
 import { defaultLimit } from "../../../src/kit/mirror/limit.ts";
+import { test } from "../../support/harness.ts";
 
 function limits(text: string | null): Libc {
   return {
@@ -20,7 +21,7 @@ Max open files            ${soft.padEnd(20)} 1048576              files
 Max locked memory         8388608              8388608              bytes     
 `;
 
-Deno.test("defaultLimit: half of what the process may open, at most 4096", () => {
+test("defaultLimit: half of what the process may open, at most 4096", () => {
   assertEquals(defaultLimit(limits(table("1024"))), 512);
   assertEquals(defaultLimit(limits(table("20000"))), 4096);
   assertEquals(defaultLimit(limits(table("unlimited"))), 4096);

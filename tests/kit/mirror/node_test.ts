@@ -1,6 +1,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { Stat } from "../../../ffi/libc.ts";
 import { Device, inoOf, markOf, Node, shownIno } from "../../../src/kit/mirror/node.ts";
+import { test } from "../../support/harness.ts";
 
 const BTIME = 0x800;
 
@@ -14,12 +15,12 @@ function device(index: number, local = true): Device {
   return made;
 }
 
-Deno.test("inoOf: exact beyond 2^53", () => {
+test("inoOf: exact beyond 2^53", () => {
   assertEquals(inoOf(stat({ ino: 5 })), 5);
   assertEquals(inoOf(stat({ ino: 2 ** 63, bigIno: 2n ** 63n + 1n })), 2n ** 63n + 1n);
 });
 
-Deno.test("markOf: type and time of birth tell inodes apart, nothing else does", () => {
+test("markOf: type and time of birth tell inodes apart, nothing else does", () => {
   const d = device(0);
   const mark = markOf(stat({ btime: 1_700_000_000, btimeNsec: 5 }), d);
   assertEquals(markOf(stat({ btime: 1_700_000_000, btimeNsec: 5, size: 9, ctime: 4, mode: 0o100755 }), d), mark);
@@ -29,7 +30,7 @@ Deno.test("markOf: type and time of birth tell inodes apart, nothing else does",
   assertEquals(new Node(d, 1, mark).type, 0o100000);
 });
 
-Deno.test("markOf: at least 16 and a small integer with a time of birth, below 16 without", () => {
+test("markOf: at least 16 and a small integer with a time of birth, below 16 without", () => {
   for (let i = 0; i < 1000; i++) {
     const mark = markOf(stat({ btime: i * 7919, btimeNsec: i * 104729, mode: 0o140000 }), device(0));
     assertEquals(mark >= 16 && mark < 2 ** 30 && (mark & 15) === 12, true);
@@ -39,7 +40,7 @@ Deno.test("markOf: at least 16 and a small integer with a time of birth, below 1
   assertEquals(markOf(stat({ btime: 5 }), device(0, false)), 8);
 });
 
-Deno.test("shownIno: the root's device as it is, others apart", () => {
+test("shownIno: the root's device as it is, others apart", () => {
   assertEquals(shownIno(device(0), 2 ** 50), 2 ** 50);
   assertEquals(shownIno(device(0), 2n ** 63n + 1n), 2n ** 63n + 1n);
   assertEquals(shownIno(device(3), 7), 3 * 2 ** 44 + 7);

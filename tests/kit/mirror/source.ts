@@ -1,4 +1,5 @@
 /** A mirrored temporary folder, called as the session calls a file system. */
+import process from "node:process";
 import type { Connection, Filesystem } from "../../../src/fs/filesystem.ts";
 import { type DirEntry, type Entry, type Request, ROOT_ID, type SetattrArgs } from "../../../src/fs/types.ts";
 import { errnoName, errnoOf } from "../../../src/errno.ts";
@@ -18,7 +19,7 @@ const request = (uid: number, gid: number): Request => ({
 export const ROOT: Request = request(0, 0);
 export const USER: Request = request(1000, 100);
 /** Who the server is, so that nothing has to be given away. */
-export const SELF: Request = request(Deno.uid()!, Deno.gid()!);
+export const SELF: Request = request(process.getuid!()!, process.getgid!()!);
 
 /** A handshake that agreed on these flags. */
 export function connection(flags: string[], device?: { major: number; minor: number }): Connection {

@@ -1,0 +1,154 @@
+/**
+ * Who may do what, for file systems that decide it themselves.
+ *
+ * A mount with `defaultPermissions` needs none of this: the kernel checks. Without it, everybody whom the mount lets in
+ * may do everything that the file system does not refuse. The functions here answer as Linux does for its own file
+ * systems: by the caller's user id, groups and the file's mode, owner and access control list; root may do everything.
+ *
+ * Names must not be kept by the kernel then (`entryTimeout: 0`), since it asks nobody about those that it keeps.
+ *
+ * @module
+ */
+import { libc } from "../../ffi/load.ts";
+import { cstring } from "../abi/text.ts";
+import { FuseError } from "../errno.ts";
+import type { Attr, Request, SetattrArgs } from "../fs/types.ts";
+import { type Acl, ACL_TAG } from "./acl.ts";
+
+/** Who asks: a {@linkcode Request}, or as much of one as matters here. */
+export type Caller = Pick<Request, "uid" | "gid"> & Partial<Pick<Request, "pid" | "groups">>;
+
+/** What is looked at of an inode. */
+export type Owned = Pick<Attr, "mode" | "uid" | "gid">;
+
+/** Reading is asked for. Source: `access(2)`. */
+export const R_OK = 4;
+/** Writing is asked for. Source: `access(2)`. */
+export const W_OK = 2;
+/** Executing a file, or entering a directory, is asked for. Source: `access(2)`. */
+export const X_OK = 1;
+
+const S_IFMT = 0o170000;
+const S_IFDIR = 0o040000;
+const S_ISUID = 0o4000;
+const S_ISGID = 0o2000;
+const S_IXGRP = 0o010;
+const S_ISVTX = 0o1000;
+
+/**
+ * The groups of a caller besides its `gid`, from `/proc/PID/status`; those that came with the request where that cannot
+ * be read, as for a process of another pid namespace. The caller waits for the answer, so that the process is still the
+ * one that asked. Costs some 20 μs. Source: `proc_pid_status(5)`.
+ */
+export function groupsOf({ pid = 0, groups = [] }: Caller): readonly number[] {
+  if (pid <= 0) return groups;
+  const c = libc();
+  const fd = c.open(cstring(`/proc/${pid}/status`), c.O.RDONLY | c.O.CLOEXEC, 0);
+  if (fd < 0) return groups;
+  let text = "";
+  const part = new Uint8Array(4096);
+  const decoder = new TextDecoder();
+  // 65,536 groups do not fit into one page.
+  for (let n = c.read(fd, part); n > 0; n = c.read(fd, part)) text += decoder.decode(part.subarray(0, n));
+  c.close(fd);
+  const found = /^Groups:(.*)$/m.exec(text);
+  return found === null ? groups : found[1].trim().split(/\s+/).filter(Boolean).map(Number);
+}
+
+/** Whether the caller belongs to a group, as its first or one of the others. */
+export function isMember(caller: Caller, gid: number): boolean {
+  return caller.gid === gid || caller.groups?.includes(gid) || groupsOf(caller).includes(gid);
+}
+
+/** Whether the caller is the owner, or root. */
+export function isOwner({ uid = 0 }: Owned, caller: Caller): boolean {
+  return caller.uid === 0 || caller.uid === uid;
+}
+
+/**
+ * Whether the caller may access the inode in all the ways that `mask` asks for: {@linkcode R_OK}, {@linkcode W_OK},
+ * {@linkcode X_OK}. `acl` is its access list, where it has one. Root may execute what anybody may, and do all else.
+ */
+export function mayAccess(inode: Owned, caller: Caller, mask: number, acl: Acl | null = null): boolean {
+  const { mode, uid = 0, gid = 0 } = inode;
+  const allows = (perm: number) => (perm & mask) === mask;
+  if (caller.uid === 0) return !(mask & X_OK) || (mode & S_IFMT) === S_IFDIR || (mode & 0o111) !== 0;
+  if (caller.uid === uid) return allows(mode >> 6 & 7);
+  // The group's bits of the mode are the list's mask: without them nobody of the list gets anything.
+  if (acl !== null && mode & 0o070) return aclAllows(acl, gid, caller, allows);
+  const group = mode >> 3 & 7, other = mode & 7;
+  // Which of the two counts needs finding out only where it makes a difference.
+  if (allows(group) === allows(other)) return allows(other);
+  return allows(isMember(caller, gid) ? group : other);
+}
+
+/** The algorithm of `acl(5)` "access check algorithm", for whom is not the owner. */
+function aclAllows(acl: Acl, gid: number, caller: Caller, allows: (perm: number) => boolean): boolean {
+  const masked = acl.find(({ tag }) => tag === ACL_TAG.MASK)?.perm ?? 7;
+  const user = acl.find(({ tag, id }) => tag === ACL_TAG.USER && id === caller.uid);
+  if (user !== undefined) return allows(user.perm & masked);
+  const { GROUP_OBJ, GROUP, OTHER } = ACL_TAG;
+  const groups = acl.filter(({ tag, id }) =>
+    tag === GROUP_OBJ && isMember(caller, gid) || tag === GROUP && isMember(caller, id)
+  );
+  if (groups.length > 0) return groups.some(({ perm }) => allows(perm & masked));
+  return allows(acl.find(({ tag }) => tag === OTHER)?.perm ?? 0);
+}
+
+/** Throws EACCES where {@linkcode mayAccess} says no. */
+export function checkAccess(inode: Owned, caller: Caller, mask: number, acl: Acl | null = null): void {
+  if (!mayAccess(inode, caller, mask, acl)) throw new FuseError("EACCES");
+}
+
+/**
+ * Whether the caller may remove or rename what a directory holds, as far as the sticky bit goes: in such a directory
+ * (`/tmp`) only who owns the entry, or the directory. Access to the directory is another matter. Source: `unlink(2)`.
+ */
+export function maySticky(directory: Owned, entry: Owned, caller: Caller): boolean {
+  return !(directory.mode & S_ISVTX) || isOwner(entry, caller) || isOwner(directory, caller);
+}
+
+/** Whether the caller may change the owner and group so. Source: `chown(2)`. */
+export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">, caller: Caller): boolean {
+  if (caller.uid === 0) return true;
+  const { uid, gid } = change;
+  if (caller.uid !== inode.uid) return uid === undefined && gid === undefined;
+  return (uid === undefined || uid === inode.uid) && (gid === undefined || gid === inode.gid || isMember(caller, gid));
+}
+
+/**
+ * Which of set-user-id and set-group-id end when the caller writes to a file, cuts it or changes its owner: the second
+ * where the group may run the file, or the caller is not of the group. Source: `inode(7)`, `chown(2)`.
+ */
+export function setIdsToDrop({ mode, gid = 0 }: Owned, caller: Caller): number {
+  const group = mode & S_ISGID && (mode & S_IXGRP || caller.uid !== 0 && !isMember(caller, gid));
+  return mode & S_ISUID | (group ? S_ISGID : 0);
+}
+
+/**
+ * Whether both times are set to now, as whoever may write may do. With writeback cache the kernel says when that is: then
+ * the mtime is the ctime. Source: `utimensat(2)`.
+ */
+export function isTouch({ atime, mtime, mtimeNsec, ctime, ctimeNsec }: SetattrArgs): boolean {
+  return atime === "now" && (mtime === "now" || mtime !== undefined && mtime === ctime && mtimeNsec === ctimeNsec);
+}
+
+/**
+ * Checks a change of attributes and answers it as it may be made: set-group-id goes where the caller is not of the
+ * file's group. EPERM: owner, group, mode or times are not the caller's to change; EACCES: size, or the times to now.
+ * Source: `chmod(2)`, `chown(2)`, `truncate(2)`, `utimensat(2)`.
+ */
+export function checkSetattr(inode: Owned, args: SetattrArgs, caller: Caller, acl: Acl | null = null): SetattrArgs {
+  if (caller.uid === 0) return args;
+  const { mode, size, fh, atime, mtime } = args;
+  if (!mayChown(inode, args, caller)) throw new FuseError("EPERM");
+  if (mode !== undefined && !isOwner(inode, caller)) throw new FuseError("EPERM");
+  // An open file was checked when it was opened. Times come that way from the kernel's own cache of writes alone.
+  if (fh === undefined) {
+    const touched = isTouch(args) && !isOwner(inode, caller);
+    if (size !== undefined || touched) checkAccess(inode, caller, W_OK, acl);
+    else if ((atime !== undefined || mtime !== undefined) && !isOwner(inode, caller)) throw new FuseError("EPERM");
+  }
+  if (mode === undefined || !(mode & S_ISGID) || isMember(caller, args.gid ?? inode.gid ?? 0)) return args;
+  return { ...args, mode: mode & ~S_ISGID };
+}

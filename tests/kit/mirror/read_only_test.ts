@@ -1,0 +1,84 @@
+import { assertEquals } from "@std/assert";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { libc } from "../../../ffi/load.ts";
+import { ROOT_ID } from "../../../src/fs/types.ts";
+import { test } from "../../support/harness.ts";
+import { bytes, code, FIFO, SELF, Source } from "./source.ts";
+
+// Opened here, since it stays open.
+libc();
+
+const FS_IOC_GETFLAGS = 0x80086601, FS_IOC_SETFLAGS = 0x40086602;
+
+test("mirror readOnly: what would change the source is EROFS, and it stays as it was", async () => {
+  await using s = await Source.make({ readOnly: true });
+  await writeFile(s.join("f"), "content");
+  await mkdir(s.join("d"));
+  const before = await stat(s.path);
+  const { O, fs } = s;
+  const nodeid = s.id("f");
+  const fh = s.open(nodeid, O.RDONLY);
+  const at = { nodeid, fh, offset: 0 };
+  const name = "user.a", value = new Uint8Array(1);
+  const changes: Record<string, () => unknown> = {
+    setattr: () => s.set(nodeid, { mode: 0o100600 }),
+    truncate: () => s.set(nodeid, { size: 0 }),
+    mknod: () => s.mknod("p", FIFO | 0o600),
+    mkdir: () => s.mkdir("n"),
+    symlink: () => fs.symlink({ parent: ROOT_ID, name: "l", target: "t" }, SELF),
+    link: () => s.link(nodeid, "l"),
+    unlink: () => s.unlink("f"),
+    rmdir: () => s.rmdir("d"),
+    rename: () => s.rename("f", "g"),
+    create: () => s.create("n"),
+    tmpfile: () => fs.tmpfile({ parent: ROOT_ID, flags: O.RDWR, mode: 0o100600, umask: 0 }, SELF),
+    write: () => s.write(fh, "x"),
+    fallocate: () => fs.fallocate({ ...at, length: 10, mode: 0 }, SELF),
+    copyFileRange: () =>
+      fs.copyFileRange({ ...at, newNodeid: nodeid, newFh: fh, newOffset: 9, length: 1, flags: 0 }, SELF),
+    setxattr: () => fs.setxattr({ nodeid, name, value, flags: 0 }, SELF),
+    removexattr: () => fs.removexattr({ nodeid, name }, SELF),
+    "open to write": () => s.open(nodeid, O.WRONLY),
+    "open to read and write": () => s.open(nodeid, O.RDWR),
+    "open to truncate": () => s.open(nodeid, O.RDONLY | O.TRUNC),
+    access: () => fs.access({ nodeid, mask: 2 }, SELF),
+    ioctl: () =>
+      fs.ioctl({
+        ...at,
+        cmd: FS_IOC_SETFLAGS,
+        arg: 0n,
+        data: bytes("\0\0\0\0"),
+        outSize: 0,
+        directory: false,
+        unrestricted: false,
+        compat: false,
+      }, SELF),
+  };
+  for (const [what, change] of Object.entries(changes)) assertEquals([what, code(change)], [what, "EROFS"]);
+  assertEquals(await readFile(s.join("f"), "utf8"), "content");
+  assertEquals((await stat(s.path)).mtimeMs, before.mtimeMs);
+  s.release(fh);
+});
+
+test("mirror readOnly: all else works", async () => {
+  await using s = await Source.make({ readOnly: true });
+  await writeFile(s.join("f"), "content");
+  const nodeid = s.id("f");
+  const fh = s.open(nodeid, s.O.RDONLY);
+  assertEquals(s.read(fh), "content");
+  assertEquals(s.names(), [".", "..", "f"]);
+  s.fs.access({ nodeid, mask: 4 }, SELF);
+  const flags = {
+    nodeid,
+    fh,
+    cmd: FS_IOC_GETFLAGS,
+    arg: 0n,
+    data: new Uint8Array(0),
+    outSize: 4,
+    directory: false,
+    unrestricted: false,
+    compat: false,
+  };
+  assertEquals(["nothing thrown", "ENOTTY", "EOPNOTSUPP"].includes(code(() => s.fs.ioctl(flags, SELF))), true);
+  s.release(fh);
+});
