@@ -1,0 +1,72 @@
+/** The conformance map as a test: in a child process, since a mount must not be touched by who serves it. */
+import { assert } from "@std/assert";
+import { command, run, startServer, type TempDir, type TestContext } from "../support/harness.ts";
+import { type Outcome, posixGroups, type RunOptions } from "../../testing.ts";
+import type { Known } from "./exceptions.ts";
+
+/** What the file system under test cannot do, and what it is told. */
+export interface Conditions extends Pick<RunOptions, "lacks" | "space" | "quota"> {
+  /** Who runs the cases; root unless told. */
+  readonly uid?: number;
+  /** Only the cases whose name matches. */
+  readonly filter?: string;
+  /** What is known of it, which has to be so; where it is absent, no case may fail and any may be skipped. */
+  readonly known?: Known;
+}
+
+/** Runs the map on a folder. Each group of cases is a step of the test, which fails with the list of its failing cases. */
+export async function conforms(t: TestContext, dir: string, conditions: Conditions = {}): Promise<void> {
+  const { uid, filter, known, ...options } = conditions;
+  const { stdout, stderr } = await run(
+    command(
+      "./run.ts",
+      import.meta.url,
+      dir,
+      "--json",
+      `--options=${JSON.stringify(options)}`,
+      `--filter=${filter ?? ""}`,
+    ),
+    { timeout: 120_000, uid },
+  );
+  const outcomes = new Map(
+    stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Outcome).map((
+      outcome,
+    ) => [outcome.name, outcome]),
+  );
+  for (const [group, cases] of Object.entries(posixGroups)) {
+    const wanted = Object.keys(cases).filter((name) => filter === undefined || new RegExp(filter).test(name));
+    const ran = wanted.map((name) => outcomes.get(name)).filter((outcome) => outcome !== undefined);
+    if (wanted.length === 0) continue;
+    const assertions = ran.reduce((sum, outcome) => sum + outcome.assertions, 0);
+    const skipped = ran.filter(({ result }) => result === "skipped").length;
+    const counts = `${ran.length - skipped} cases, ${skipped} skipped, ${assertions} assertions`;
+    const wrong = ran.flatMap(({ name, result, message }) => {
+      const reason = known?.exceptions[name], silence = known?.skipped?.[name];
+      if (result === "failed") return reason === undefined ? [`${name}: ${message}`] : [];
+      if (result === "ok") return reason ?? silence ? [`${name}: passes, against ${reason ?? silence}`] : [];
+      // Other tests see to the cases about limits.
+      const expected = known?.skipped === undefined || silence !== undefined || /^needs (space|quota)$/.test(message!);
+      return expected ? [] : [`${name}: is skipped: ${message}`];
+    });
+    await t.step({
+      name: `${group}: ${counts}`,
+      sanitizeOps: false,
+      sanitizeResources: false,
+      fn() {
+        assert(ran.length === wanted.length, `it ended after ${ran.length} of ${wanted.length} cases:\n${stderr}`);
+        assert(wrong.length === 0, wrong.join("\n"));
+      },
+    });
+  }
+}
+
+/** Serves a file system of the kit at a folder, in a process of its own, as `serve.ts` takes it. */
+export function serve(
+  dir: TempDir,
+  kind: string,
+  options: Readonly<Record<string, unknown>> = {},
+  mountOptions: Readonly<Record<string, unknown>> = {},
+): Promise<AsyncDisposable> {
+  const [made, mounted] = [options, mountOptions].map((value) => JSON.stringify(value));
+  return startServer(command("./serve.ts", import.meta.url, dir.path, kind, made, mounted));
+}
