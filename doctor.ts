@@ -2,7 +2,7 @@
  * What this machine and process can do for a FUSE server, each with the remedy.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { diagnose, formatDiagnosis } from "@fusewire/fusewire/doctor";
  *
  * console.log(formatDiagnosis(await diagnose()));
@@ -10,6 +10,13 @@
  *
  * @module
  */
+export {
+  type ConnectionFound,
+  type Connections,
+  connections,
+  type ConnectionsOptions,
+  type ConnectionState,
+} from "./src/doctor/connections.ts";
 export { diagnose, type DiagnoseOptions, type Diagnosis } from "./src/doctor/diagnose.ts";
 export type { Finding, FindingState } from "./src/doctor/finding.ts";
 export { formatDiagnosis } from "./src/doctor/format.ts";

@@ -63,8 +63,8 @@ export interface Diagnosis {
  * nothing stays behind. What is missing is a finding, not an error.
  *
  * @example
- * ```ts ignore
- * import { diagnose } from "@fusewire/fusewire";
+ * ```ts
+ * import { diagnose } from "@fusewire/fusewire/doctor";
  *
  * const { passthrough } = await diagnose();
  * if (passthrough.state !== "ok") console.warn(passthrough.detail, passthrough.remedy);

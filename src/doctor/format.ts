@@ -5,10 +5,10 @@ import type { Diagnosis } from "./diagnose.ts";
  * A table, one line a finding, and below what is not as it should be what to do about it.
  *
  * @example
- * ```ts ignore
- * import { diagnose, formatDiagnosis } from "@fusewire/fusewire";
+ * ```ts
+ * import { diagnose, formatDiagnosis } from "@fusewire/fusewire/doctor";
  *
- * console.log(formatDiagnosis(await diagnose({ path: "/srv" })));
+ * console.log(formatDiagnosis(await diagnose({ path: "/tmp" })));
  * ```
  */
 export function formatDiagnosis({ findings }: Diagnosis): string {

@@ -28,6 +28,23 @@ export function mountsOf(libc: Libc): MountEntry[] {
   return typeof bytes === "number" ? [] : parseMounts(bytes);
 }
 
+/** The names in a folder that the kernel makes up; none where it cannot be read. */
+export function namesIn(libc: Libc, path: string): string[] {
+  const { RDONLY, DIRECTORY, CLOEXEC } = libc.O;
+  const fd = libc.open(cstring(path), RDONLY | DIRECTORY | CLOEXEC, 0);
+  if (fd < 0) return [];
+  const names: string[] = [];
+  const entries = new Uint8Array(0x8000), view = new DataView(entries.buffer);
+  for (let n; (n = libc.getdents64(fd, entries)) > 0;) {
+    // struct linux_dirent64: the record's length at 16, the name from 19 to a NUL.
+    for (let at = 0; at < n; at += view.getUint16(at + 16, true)) {
+      names.push(decodeName(entries, at + 19, entries.indexOf(0, at + 19)));
+    }
+  }
+  libc.close(fd);
+  return names.filter((name) => name !== "." && name !== "..");
+}
+
 /** Attributes of a path, without asking this thread, which may serve it. */
 export async function statOf(libc: Libc, path: string, mask: number): Promise<Stat | undefined> {
   const stat = new Stat();

@@ -2,6 +2,7 @@
 import { AT_FDCWD, type Libc, type Stat } from "../../ffi/libc.ts";
 import { cstring, decodeName } from "../abi/text.ts";
 import { ERRNO, errnoName } from "../errno.ts";
+import { CONNECTIONS } from "../mount/control.ts";
 import { NO_DEVICE } from "../mount/kernel.ts";
 import { resolveOptions } from "../session/options.ts";
 import type { Finding } from "./finding.ts";
@@ -179,7 +180,7 @@ export function maxBackground(libc: Libc): Finding<number> {
 
 /** Where connections can be cut. Source: the kernel's `filesystems/fuse.rst`. */
 export function fusectl(libc: Libc): Finding<string> {
-  const title = "fusectl", place = "/sys/fs/fuse/connections";
+  const title = "fusectl", place = CONNECTIONS;
   const points = mountsOf(libc).filter(({ type }) => type === "fusectl").map(({ point }) => point);
   if (points.includes(place)) return { title, state: "ok", value: place, detail: `mounted on ${place}` };
   const remedy = `as root: mount -t fusectl none ${place}, to cut a connection that hangs`;

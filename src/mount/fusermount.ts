@@ -1,8 +1,8 @@
 /** Mounting and unmounting through `fusermount3`, the set-user-ID helper that lets ordinary users do it. */
-import { type Libc, POLLIN } from "../../ffi/libc.ts";
-import { F_GETFL, F_SETFL, spawn, waitExit } from "../../ffi/process.ts";
-import { cstring, decodeName } from "../abi/text.ts";
+import type { Libc } from "../../ffi/libc.ts";
+import { F_GETFL, F_SETFL } from "../../ffi/process.ts";
 import { ERRNO, type ErrnoName, FuseError } from "../errno.ts";
+import { command, type Ended } from "./command.ts";
 import { NO_DEVICE } from "./kernel.ts";
 import { helperOptions, type Settings } from "./options.ts";
 import { type Reason, refusal, says } from "./refusal.ts";
@@ -12,14 +12,6 @@ const HELPER = "fusermount3";
 const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40, MSG_CMSG_CLOEXEC = 0x40000000;
 const SOL_SOCKET = 1, SCM_RIGHTS = 1;
-
-/** How the helper ended. */
-export interface Ended {
-  /** Exit code; 128 + n after signal n; -1: not known. */
-  readonly status: number;
-  /** What it said on stderr. */
-  readonly text: string;
-}
 
 /**
  * Mounts, and answers the device descriptor (`O_NONBLOCK`, `O_CLOEXEC`). `reason`: why mount(2) was not possible.
@@ -94,48 +86,10 @@ function reading(text: string): [ErrnoName, string?] {
 }
 
 /** Runs the helper to its end; -errno where it could not be started. */
-async function run(libc: Libc, args: string[], socket?: number): Promise<Ended | number> {
-  const open: number[] = [];
-  try {
-    const nothing = libc.open(cstring("/dev/null"), libc.O.RDWR | libc.O.CLOEXEC, 0);
-    if (nothing < 0) return nothing;
-    open.push(nothing);
-    const pipe = new Int32Array(2);
-    const failed = libc.pipe2(pipe, libc.O.CLOEXEC);
-    if (failed < 0) return failed;
-    const [stderr, theirs] = pipe;
-    open.push(stderr);
-    const fds = [nothing, nothing, theirs];
-    const env: Uint8Array[] = [];
-    if (socket !== undefined) {
-      env.push(cstring(`_FUSE_COMMFD=${fds.length}`));
-      fds.push(socket);
-    }
-    const pid = await spawn(libc, { argv: [HELPER, ...args].map(cstring), env, fds });
-    // The last writer must be the helper, or its end would not be seen.
-    libc.close(theirs);
-    if (pid < 0) return pid;
-    const text = await drain(libc, stderr);
-    return { status: await waitExit(libc, pid), text };
-  } finally {
-    for (const fd of open) libc.close(fd);
-  }
-}
-
-/** Reads a pipe to its end. */
-async function drain(libc: Libc, fd: number): Promise<string> {
-  // struct pollfd: the descriptor, then what to wait for.
-  const poll = new Uint8Array(128), view = new DataView(poll.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, POLLIN, true);
-  const buffer = new Uint8Array(4096);
-  let text = "";
-  while (await libc.pollAsync(poll, 1, -1) >= 0) {
-    const n = libc.read(fd, buffer);
-    if (n <= 0) break;
-    text += decodeName(buffer, 0, n);
-  }
-  return text.replace(/^fusermount3: /gm, "").trim();
+async function run(libc: Libc, args: readonly string[], socket?: number): Promise<Ended | number> {
+  const env = socket === undefined ? [] : ["_FUSE_COMMFD=3"];
+  const ended = await command(libc, [HELPER, ...args], { env, third: socket });
+  return typeof ended === "number" ? ended : { ...ended, text: ended.text.replace(/^fusermount3: /gm, "").trim() };
 }
 
 /** The descriptor that waits in the socket, or -errno; -EAGAIN where none was sent. */

@@ -14,23 +14,12 @@ import { type SessionEnd, SessionLoop } from "../session/session.ts";
 import { mountDevice, type Mounted } from "./device.ts";
 import type { MountOptions as DeviceOptions } from "./options.ts";
 import { endOnSignal } from "./signals.ts";
+import { Unmounting, type UnmountOptions, type UnmountResult } from "./unmounting.ts";
 
 /** Options of {@linkcode mount}: of the mount, and of the conversation with the kernel. */
 export interface MountOptions extends DeviceOptions, SessionOptions {
   /** SIGINT and SIGTERM unmount, then exit with 0. A second signal does not wait. Default true. */
   signals?: boolean;
-}
-
-/**
- * How an unmount ended: `"unmounted"`: at once, nobody used it; `"detached"`: it was in use, left the tree at once and
- * its last user has gone since; `"aborted"`: somebody still used it, and the connection was cut.
- */
-export type UnmountResult = "unmounted" | "detached" | "aborted";
-
-/** Options of {@linkcode Session.unmount}. */
-export interface UnmountOptions {
-  /** How long to wait for those who use it before the next, harsher step, ms. Default 1000. */
-  timeout?: number;
 }
 
 /** A mounted file system that is being served. */
@@ -51,11 +40,6 @@ export interface Session extends AsyncDisposable {
   unmount(options?: UnmountOptions): Promise<UnmountResult>;
 }
 
-const STEP_MS = 1000;
-const RETRY_MS = 20;
-/** How long the end of a session may take after its mount is gone, on a busy machine. */
-const ENDING_MS = 10_000;
-
 class MountedSession implements Session {
   readonly mountpoint: string;
   readonly negotiated: Negotiated;
@@ -63,78 +47,38 @@ class MountedSession implements Session {
   readonly passthrough: Passthrough;
   readonly notify: Notifications;
   readonly closed: Promise<SessionEnd>;
-  readonly #mounted: Mounted;
-  readonly #loop: SessionLoop;
-  /** Over, as it is known before `closed` has told. */
-  readonly #state: { readonly ended: boolean };
-  #unmounting: Promise<UnmountResult> | null = null;
-  #timeout = STEP_MS;
+  readonly #unmounting: Unmounting;
 
   constructor(
     mounted: Mounted,
     loop: SessionLoop,
     negotiated: Negotiated,
     closed: Promise<SessionEnd>,
+    /** Over, as it is known before `closed` has told. */
     state: { readonly ended: boolean },
   ) {
-    this.#state = state;
-    this.#mounted = mounted;
-    this.#loop = loop;
     this.mountpoint = mounted.path;
     if (mounted.device) this.device = mounted.device;
     this.negotiated = negotiated;
     this.passthrough = loop.passthrough;
     this.notify = loop.notify;
     this.closed = closed;
-  }
-
-  unmount({ timeout = STEP_MS }: UnmountOptions = {}): Promise<UnmountResult> {
-    // A second, more impatient call hurries the first.
-    this.#timeout = this.#unmounting === null ? timeout : Math.min(timeout, this.#timeout);
-    return this.#unmounting ??= this.#unmount();
-  }
-
-  async #unmount(): Promise<UnmountResult> {
-    const start = performance.now();
-    for (;;) {
-      const state = await this.#within(start, this.#mounted.unmount());
-      if (state === "unmounted" || state === "gone") {
-        // Nobody uses it, so the end follows by itself, unless it is mounted elsewhere too.
-        await this.#within(performance.now(), this.closed, ENDING_MS);
-        if (!this.#state.ended) break;
-        return "unmounted";
-      }
-      if (state === null || performance.now() - start >= this.#timeout) break;
-      await this.#within(start, new Promise((resolve) => setTimeout(resolve, RETRY_MS)));
-    }
-    if (this.#mounted.isMounted()) {
-      await this.#within(performance.now(), this.#mounted.unmount({ lazy: true }));
-      await this.#within(performance.now(), this.closed);
-      if (this.#state.ended) return "detached";
-    }
-    this.#mounted.abort();
-    this.#loop.stop();
-    await this.closed;
-    return "aborted";
-  }
-
-  /** The promise's value, or null where it takes longer than the timeout that is in force by then, and `least` ms. */
-  async #within<T>(start: number, promise: Promise<T>, least = 0): Promise<T | null> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<null>((resolve) => {
-      const check = () => {
-        const patience = this.#timeout === 0 ? 0 : Math.max(this.#timeout, least);
-        const left = start + patience - performance.now();
-        if (left <= 0) resolve(null);
-        else timer = setTimeout(check, Math.min(left, RETRY_MS));
-      };
-      check();
+    this.#unmounting = new Unmounting({
+      mount: mounted,
+      closed,
+      isClosed: () => state.ended,
+      async cut() {
+        mounted.abort();
+        loop.stop();
+        await closed;
+        return "aborted";
+      },
+      giveUp: () => loop.giveUp(),
     });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  }
+
+  unmount(options?: UnmountOptions): Promise<UnmountResult> {
+    return this.#unmounting.run(options);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -149,11 +93,17 @@ class MountedSession implements Session {
  * Rejects with a {@linkcode FuseError} that names the call, the path and the remedy.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { mount } from "@fusewire/fusewire";
  *
- * await using session = await mount({ readdir: () => [] }, "/mnt");
- * await session.closed;
+ * const mountpoint = await Deno.makeTempDir();
+ * const session = await mount({
+ *   getattr: () => ({ attr: { mode: 0o040755, nlink: 2 } }),
+ *   readdir: () => [],
+ * }, mountpoint);
+ * console.log(session.mountpoint, await Array.fromAsync(Deno.readDir(mountpoint)));
+ * console.log(await session.unmount()); // unmounted
+ * await Deno.remove(mountpoint);
  * ```
  */
 export async function mount(fs: Filesystem, mountpoint: string, options: MountOptions = {}): Promise<Session> {

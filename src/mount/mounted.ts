@@ -2,21 +2,16 @@
 import { type Libc, POLLERR } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO } from "../errno.ts";
+import { Control } from "./control.ts";
 import { helperRefusal, saysBusy, unmountByHelper, unstartable } from "./fusermount.ts";
 import { deviceNumber, type MountEntry, readMounts } from "./mountinfo.ts";
 import { connectionOf, mayMount } from "./procfs.ts";
 import { refusal } from "./refusal.ts";
 
-/** A mounted file system that waits for its server. */
-export interface Mounted {
-  /** The device (`O_NONBLOCK`, `O_CLOEXEC`): the caller's to close. */
-  readonly fd: number;
+/** A mount, and how it can be ended. */
+export interface Unmountable {
   /** Where it is mounted: absolute, as in `/proc/self/mountinfo`. */
   readonly path: string;
-  /** Who mounted it. */
-  readonly how: "mount(2)" | "fusermount3" | "adopted";
-  /** `st_dev` of its files. Absent where the mount of an adopted descriptor is in another mount namespace. */
-  readonly device?: { readonly major: number; readonly minor: number };
   /** Whether it is still mounted. False after a lazy unmount, though open files go on. */
   isMounted(): boolean;
   /**
@@ -26,6 +21,16 @@ export interface Mounted {
   unmount(flags?: { lazy?: boolean }): Promise<"unmounted" | "busy" | "gone">;
   /** Ends the connection, so that every call on it fails at once; false where it cannot, or the connection is dead. */
   abort(): boolean;
+}
+
+/** A mounted file system that waits for its server. */
+export interface Mounted extends Unmountable {
+  /** The device (`O_NONBLOCK`, `O_CLOEXEC`): the caller's to close. */
+  readonly fd: number;
+  /** Who mounted it. */
+  readonly how: "mount(2)" | "fusermount3" | "adopted";
+  /** `st_dev` of its files. Absent where the mount of an adopted descriptor is in another mount namespace. */
+  readonly device?: { readonly major: number; readonly minor: number };
   /**
    * Lets the guard go, once the file system is unmounted, and waits for its end. Where another mount lies on this one,
    * so that it could not be unmounted, the guard waits for that. May be called again.
@@ -67,13 +72,22 @@ function isCovered(entry: MountEntry, mounts: readonly MountEntry[]): boolean {
   return mounts.some((m) => m.parent === entry.id && m.point === entry.point);
 }
 
-/** The life of a mount after it was made. */
-export function mounted(libc: Libc, { fd, path, how, connection, entry, release }: MountedParts): Mounted {
+/** What {@linkcode Unmountable} is made of. */
+export interface UnmountableParts {
+  readonly path: string;
+  /** Its line in mountinfo. */
+  readonly entry?: MountEntry;
+  /** The number of the connection, where the kernel tells it. */
+  readonly connection?: number;
   /** Whether the connection lives, so that its number can be no other's. */
-  function lives(): boolean {
-    // The descriptor may have been closed, and its number be that of something else by now.
-    return isConnected(libc, fd) && (connection === undefined || connectionOf(libc, fd) === connection);
-  }
+  lives(): boolean;
+  /** Whether fusermount3 has to unmount it. */
+  byHelper(): boolean;
+}
+
+/** How a mount is found again, and ended; `isCovered`: whether another mount lies on it. */
+export function unmountable(libc: Libc, parts: UnmountableParts): Unmountable & { isCovered(): boolean } {
+  const { path, entry, connection, lives } = parts;
 
   /** Our line in mountinfo. A folder above may have been renamed: while the connection lives, its path may differ. */
   function now(mounts: MountEntry[] = readMounts(libc)): MountEntry | undefined {
@@ -108,34 +122,47 @@ export function mounted(libc: Libc, { fd, path, how, connection, entry, release 
   }
 
   return {
-    fd,
     path,
-    how,
-    device: entry && { major: entry.major, minor: entry.minor },
     isMounted: () => now() !== undefined,
+    isCovered() {
+      const mounts = readMounts(libc);
+      const here = now(mounts);
+      return here !== undefined && isCovered(here, mounts);
+    },
     async unmount({ lazy = false } = {}) {
       const mounts = readMounts(libc);
       const here = now(mounts);
       if (!here) return "gone";
       // The path would be taken for the mount on top.
       if (isCovered(here, mounts)) return "busy";
-      const helper = how === "fusermount3" || how === "adopted" && !mayMount(libc);
-      return await (helper ? byHelper : byKernel)(here.point, lazy);
+      return await (parts.byHelper() ? byHelper : byKernel)(here.point, lazy);
     },
     abort() {
       const number = connection ?? (entry && deviceNumber(entry));
       if (number === undefined || !lives()) return false;
-      const { WRONLY, CLOEXEC } = libc.O;
-      const control = libc.open(cstring(`/sys/fs/fuse/connections/${number}/abort`), WRONLY | CLOEXEC, 0);
-      if (control < 0) return false;
-      const written = libc.write(control, cstring("1"), 1);
-      libc.close(control);
-      return written === 1;
+      using control = Control.open(libc, number);
+      return control?.abort() ?? false;
     },
+  };
+}
+
+/** The life of a mount after it was made. */
+export function mounted(libc: Libc, { fd, path, how, connection, entry, release }: MountedParts): Mounted {
+  const { isCovered, ...mount } = unmountable(libc, {
+    path,
+    entry,
+    connection,
+    // The descriptor may have been closed, and its number be that of something else by now.
+    lives: () => isConnected(libc, fd) && (connection === undefined || connectionOf(libc, fd) === connection),
+    byHelper: () => how === "fusermount3" || how === "adopted" && !mayMount(libc),
+  });
+  return {
+    ...mount,
+    fd,
+    how,
+    device: entry && { major: entry.major, minor: entry.minor },
     async release() {
-      const mounts = readMounts(libc);
-      const here = now(mounts);
-      await release?.(here !== undefined && isCovered(here, mounts));
+      await release?.(isCovered());
     },
   };
 }

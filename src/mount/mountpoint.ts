@@ -83,7 +83,7 @@ function isFuseAt(libc: Libc, path: string): boolean {
 }
 
 /** Why an asynchronous open failed, as -errno. */
-async function errnoOfOpen(libc: Libc, name: Uint8Array): Promise<number> {
+export async function errnoOfOpen(libc: Libc, name: Uint8Array): Promise<number> {
   // Whether descriptors are left shows at a path that asks nobody.
   const spare = libc.open(cstring("/"), libc.O.PATH | libc.O.CLOEXEC, 0);
   if (spare < 0) return spare;

@@ -60,6 +60,8 @@ Deno.test("layers: a package or a runtime's module is named outside ffi, tests a
     ]);
     assertEquals(violations({ "examples/a.ts": `import x from "${name}";` }).length, 1);
   }
+  assertEquals(violations({ "src/cli/a.ts": `import { parseArgs } from "@std/cli/parse-args";` }), []);
+  assertEquals(violations({ "src/cli/a.ts": `import { assert } from "@std/assert";` }).length, 1);
 });
 
 Deno.test("layers: a circle is named once, with its files in order", () => {

@@ -1,0 +1,95 @@
+/** A place to run the program in: a mount namespace with fusectl, and nothing else mounted through FUSE. */
+import { cp } from "node:fs/promises";
+import process from "node:process";
+import { ordinaryPlace } from "../examples/ordinary.ts";
+import { env, ROOT } from "../examples/driver.ts";
+import { type Example, type Mount, type Result, run, type RunOptions, startServer } from "../support/harness.ts";
+import { command, RUNTIME } from "../support/runtime.ts";
+
+export { NOBODY } from "../examples/ordinary.ts";
+
+/** What {@linkcode cliPlace} needs. */
+export const NEEDS = [
+  ...["root", "fuse"] as const,
+  ...["unshare", "nsenter", "setpriv", "fusermount3", "python3", "stat"].map((name) => `tool:${name}` as const),
+];
+
+/** The options of a test that starts many processes. */
+export const options = { needs: NEEDS, sanitize: false, timeout: 120_000 };
+
+/** Who runs the program. */
+export type Who = "root" | "user";
+
+/** Such a place. */
+export interface CliPlace extends AsyncDisposable {
+  /** Makes a folder of the ordinary user, and answers its path. */
+  folder(...names: string[]): Promise<string>;
+  /** The command of a module in this folder. */
+  module(name: string, ...args: string[]): string[];
+  /** The command line of the program, for a shell that runs there. */
+  line(args: readonly string[]): string;
+  /** Runs the program to its end. */
+  fusewire(args: readonly string[], who?: Who, options?: RunOptions): Promise<Result>;
+  /** Starts the program, which mounts. */
+  serve(args: readonly string[], who?: Who): Promise<Example>;
+  /** Runs any command to its end. */
+  sh(line: string, who?: Who): Promise<Result>;
+  /** Starts a command that says "mounted" when it is ready. */
+  start(command: readonly string[], who?: Who): Promise<Example>;
+  /** What is mounted there at a folder and below it. */
+  mountsUnder(folder: string): Promise<Mount[]>;
+}
+
+// Mounts of others, which this namespace has copies of, are not ours to ask.
+const SETUP = `
+awk '$3 ~ /^fuse(\\.|$)/ { print $2 }' /proc/self/mounts | while read -r point; do umount -l "$point"; done
+mount -t fusectl none /sys/fs/fuse/connections
+`;
+
+/** Makes such a place. */
+export async function cliPlace(): Promise<CliPlace> {
+  await using made = new AsyncDisposableStack();
+  const place = made.use(await ordinaryPlace());
+  const settings: string[] = [];
+  const registry = process.env.JSR_URL;
+  if (registry?.startsWith("file:")) {
+    // The ordinary user may not enter root's.
+    const copy = place.dir.join("jsr");
+    await cp(new URL(registry), copy, { recursive: true });
+    await run(["chmod", "-R", "a+rX", copy]);
+    settings.push(`JSR_URL=file://${copy}/`);
+  }
+  const as = (who: Who, command: readonly string[]) =>
+    (who === "root" ? place.asRoot : place.asUser)(["env", "LC_ALL=C.UTF-8", ...settings, ...command]);
+  const module = (name: string, ...args: string[]) =>
+    command(name, import.meta.url, ...args).map((word) =>
+      word === process.execPath ? place.deno : word.startsWith(ROOT) ? place.root + word.slice(ROOT.length) : word
+    );
+  const words = (args: readonly string[]) => module(RUNTIME === "deno" ? "../../cli.ts" : "./program.ts", ...args);
+  const program = (args: readonly string[], who: Who = "root") => as(who, words(args));
+  const { stderr } = await run(place.asRoot(["sh", "-c", SETUP]), { env });
+  if (stderr !== "") throw new Error(stderr);
+  const all = made.move();
+  return {
+    folder: place.folder,
+    module,
+    line: (args) => words(args).map((word) => `'${word}'`).join(" "),
+    fusewire: (args, who, options) => run(program(args, who), { env: { ...env, ...options?.env }, ...options }),
+    serve: (args, who) => startServer(program(args, who), { env }),
+    sh: (line, who = "root") => run(as(who, ["sh", "-c", line]), { env }),
+    start: (command, who = "root") => startServer(as(who, command), { env }),
+    mountsUnder: place.mountsUnder,
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
+}
+
+/** The process that a shell's or a namespace's program has become: all of them keep their number. */
+export async function signal(pid: number, name: "STOP" | "CONT" | "KILL"): Promise<void> {
+  await run(["kill", `-${name}`, String(pid)]);
+}
+
+/** Ends what was started, however it is: stopped, or dead already. */
+export async function kill(example: Example): Promise<void> {
+  await signal(example.pid, "KILL");
+  await example.exited;
+}

@@ -1,0 +1,109 @@
+/** The documents as users read them: every entry point explains itself, and the examples do what they say. */
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { readdir, readFile } from "node:fs/promises";
+import { mountsUnder, run, tempDir, test } from "../support/harness.ts";
+
+const root = new URL("../../", import.meta.url);
+const { exports } = JSON.parse(await readFile(new URL("deno.json", root), "utf8"));
+const entries: string[] = Object.values(exports);
+
+/** An example in a doc comment. */
+interface Example {
+  /** `FILE#LINE`, with which `deno test --doc` begins its name. */
+  readonly name: string;
+  readonly code: string;
+  /** It is shown only. */
+  readonly ignored: boolean;
+}
+
+/** The sources of the library. */
+async function sources(): Promise<string[]> {
+  const files = await readdir(new URL("src/", root), { recursive: true });
+  return [
+    ...entries.map((file) => file.slice(2)),
+    ...files.filter((file) => file.endsWith(".ts")).map((file) => `src/${file}`),
+  ];
+}
+
+/** The TypeScript in the doc comments of a source. */
+function examplesIn(file: string, source: string): Example[] {
+  const found: Example[] = [];
+  for (const match of source.matchAll(/^ +\* ```ts( ignore)?\n((?: +\*.*\n)*?) +\* ```$/gm)) {
+    const line = source.slice(0, match.index).split("\n").length;
+    found.push({
+      name: `${file}#${line}`,
+      code: match[2].replace(/^ +\* ?/gm, ""),
+      ignored: match[1] !== undefined,
+    });
+  }
+  return found;
+}
+
+const examples = (await Promise.all(
+  (await sources()).map(async (file) => examplesIn(file, await readFile(new URL(file, root), "utf8"))),
+)).flat();
+const shown = examples.filter(({ ignored }) => !ignored);
+const mounts = ({ code }: Example) => /\bmount\(/.test(code);
+
+/** Runs examples with a folder of their own for what is temporary, which has to be empty then. */
+async function runs(wanted: readonly Example[]): Promise<void> {
+  assert(wanted.length > 0);
+  await using current = await tempDir();
+  const files = new Set(wanted.map(({ name }) => new URL(name.replace(/#.*/, ""), root).pathname));
+  const names = wanted.map(({ name }) => name.replace(/[./]/g, "\\$&")).join("|");
+  const options = ["--config", new URL("deno.json", root).pathname, `--filter=/\\/(${names})-\\d+\\.ts$/`];
+  const { code, stdout, stderr } = await run(["deno", "test", "--doc", "-A", ...options, ...files], {
+    cwd: current.path,
+    env: { NO_COLOR: "1", TMPDIR: current.path },
+    timeout: 60_000,
+  });
+  assertEquals(code, 0, stdout + stderr);
+  assertMatch(stdout, new RegExp(`\\b${wanted.length} passed .*\\| 0 failed`));
+  assertEquals(await mountsUnder(current.path), []);
+  assertEquals(await readdir(current.path), []);
+}
+
+test(
+  "docs: examples that mount nothing run",
+  { timeout: 90_000 },
+  () => runs(shown.filter((example) => !mounts(example))),
+);
+
+test(
+  "docs: examples that mount run, and leave nothing",
+  { needs: ["root", "fuse"], timeout: 90_000 },
+  () => runs(shown.filter(mounts)),
+);
+
+test("docs: only what no machine has at hand is shown without being run", () => {
+  const ignored = examples.filter((example) => example.ignored);
+  // A character device needs /dev/cuse, which few kernels have; a program needs its arguments.
+  const allowed = /\bmountCharacterDevice\(|\bDeno\.args\b/;
+  assertEquals(ignored.filter(({ code }) => !allowed.test(code)).map(({ name }) => name), []);
+});
+
+test("docs: the README's example compiles", { timeout: 90_000 }, async () => {
+  assertMatch(await readFile(new URL("README.md", root), "utf8"), /^```ts$/m);
+  const command = ["deno", "check", "--doc-only", "README.md"];
+  const { code, stderr } = await run(command, { cwd: root.pathname, env: { NO_COLOR: "1" }, timeout: 60_000 });
+  assertEquals(code, 0, stderr);
+});
+
+test(
+  "docs: every entry point has a module doc with an example, and everything is documented",
+  { timeout: 120_000 },
+  async () => {
+    const options = { cwd: root.pathname, env: { NO_COLOR: "1" }, timeout: 60_000 };
+    const described = await run(["deno", "doc", "--json", ...entries], options);
+    assertEquals(described.code, 0, described.stderr);
+    const { nodes } = JSON.parse(described.stdout);
+    for (const entry of entries) {
+      const { doc = "", tags = [] } = nodes[new URL(entry, root).href].module_doc ?? {};
+      assertMatch(doc, /^[A-Za-z].*[.:]/, entry);
+      // One that is run, among the text or with a tag.
+      assertMatch([doc, ...tags.map((tag: { doc?: string }) => tag.doc)].join("\n"), /^```ts$/m, entry);
+    }
+    const lint = await run(["deno", "doc", "--lint", ...entries], options);
+    assertEquals(lint.code, 0, lint.stderr);
+  },
+);
