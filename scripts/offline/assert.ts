@@ -1,5 +1,5 @@
 /** What the tests use of `@std/assert`, over `node:assert`, for where its registry cannot be reached. */
-import { isDeepStrictEqual } from "node:util";
+import { inspect, isDeepStrictEqual } from "node:util";
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 
 /** A class, also one that cannot be made by `new`. */
@@ -44,7 +44,7 @@ export function assertEquals<T>(actual: T, expected: T, message?: string): void 
 /** Fails if the two are deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, message?: string): void {
   if (!isDeepStrictEqual(actual, expected)) return;
-  throw new AssertionError(`Expected actual: ${Deno.inspect(actual)} not to be equal${suffix(message)}`);
+  throw new AssertionError(`Expected actual: ${inspect(actual)} not to be equal${suffix(message)}`);
 }
 
 /** Fails unless the two are the same value, as `Object.is` has it. */
@@ -57,13 +57,13 @@ export function assertStrictEquals<T>(actual: unknown, expected: T, message?: st
 /** Fails unless `actual > expected`. */
 export function assertGreater<T>(actual: T, expected: T, message?: string): void {
   if (actual > expected) return;
-  throw new AssertionError(message ?? `Expect ${Deno.inspect(actual)} > ${Deno.inspect(expected)}`);
+  throw new AssertionError(message ?? `Expect ${inspect(actual)} > ${inspect(expected)}`);
 }
 
 /** Fails unless `actual < expected`. */
 export function assertLess<T>(actual: T, expected: T, message?: string): void {
   if (actual < expected) return;
-  throw new AssertionError(message ?? `Expect ${Deno.inspect(actual)} < ${Deno.inspect(expected)}`);
+  throw new AssertionError(message ?? `Expect ${inspect(actual)} < ${inspect(expected)}`);
 }
 
 /** Fails if `actual` is null or undefined. */
@@ -79,7 +79,7 @@ export function assertInstanceOf<T extends Class<any>>(
   message?: string,
 ): asserts actual is InstanceType<T> {
   if (actual instanceof type) return;
-  throw new AssertionError(`Expected ${Deno.inspect(actual)} to be an instance of "${type.name}"${suffix(message)}`);
+  throw new AssertionError(`Expected ${inspect(actual)} to be an instance of "${type.name}"${suffix(message)}`);
 }
 
 /** Fails unless `actual` matches the expression. */
