@@ -31,7 +31,7 @@ export interface Backing extends Disposable {
   /** Why it is not `"identity"`, or null. */
   readonly reason: string | null;
   /**
-   * Gives it back to the kernel. EBUSY: handles are open, since later opens of the inode would be EIO then; with
+   * Gives it back to the kernel, once a commit of a staged file that is under way has ended. EBUSY: handles are open, since later opens of the inode would be EIO then; with
    * `whenReleased` it waits for them.
    */
   close(options: { whenReleased: true }): Promise<void>;
@@ -45,11 +45,15 @@ export interface Backing extends Disposable {
 export interface BackingOptions {
   /** What openers may do. Default: how the descriptor was opened. */
   access?: "read" | "read-write";
-  /** Closed with the last release of its last handle. Default true. */
+  /**
+   * Closed with the last release of its last handle. What no open has answered is its author's to close; where he has
+   * lost it, by throwing say, that is done sooner or later. Default true.
+   */
   autoClose?: boolean;
   /**
    * Size, blocks and times of its inode come from the file while it is open, and truncation and the clearing of set-id
-   * bits go to it. Off where the author's getattr and setattr see to the same file. Default true.
+   * bits go to it. Off where the author's getattr and setattr see to the same file; a staged file always is. Default
+   * true.
    */
   coherent?: boolean;
 }
@@ -62,11 +66,23 @@ export interface ExtentSource {
   readonly access: "read" | "read-write";
 }
 
+/** What `stage` makes: a file that is handed over once it is written and closed. */
+export interface StageSource {
+  /** Each registration makes a file of its own. */
+  readonly stages: true;
+}
+
 /**
  * What can be registered: a descriptor, which stays the author's and has to stay open until the last release; an object
- * with one; a path, opened and closed by the session; an extent map; or `{ memfd: name }`, a file in memory.
+ * with one; a path, opened and closed by the session; an extent map; `{ memfd: name }`, a file in memory; or a staged file.
  */
-export type BackingSource = number | { readonly fd: number } | string | ExtentSource | { readonly memfd: string };
+export type BackingSource =
+  | number
+  | { readonly fd: number }
+  | string
+  | ExtentSource
+  | { readonly memfd: string }
+  | StageSource;
 
 /** Counts of a session's backing files. */
 export interface PassthroughStats {
@@ -89,14 +105,21 @@ export interface Passthrough {
    * path. A file that the kernel does not take is served by the session, and says why (`mode`, `reason`).
    *
    * @example
-   * ```ts ignore
+   * ```ts
    * import { mount, type Passthrough } from "@fusewire/fusewire";
    *
    * let files: Passthrough;
-   * await mount({
+   * const attr = { mode: 0o100444, size: 0 };
+   * const mountpoint = await Deno.makeTempDir();
+   * const session = await mount({
    *   init: ({ passthrough }) => void (files = passthrough),
-   *   open: () => ({ backing: files.register("/srv/image") }),
-   * }, "/mnt");
+   *   lookup: ({ name }) => name === "passwd" ? { nodeid: 2, attr } : null,
+   *   getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o040755, nlink: 2 } : attr }),
+   *   open: () => ({ backing: files.register("/etc/passwd") }),
+   * }, mountpoint);
+   * console.log(await Deno.readTextFile(`${mountpoint}/passwd`));
+   * await session.unmount();
+   * await Deno.remove(mountpoint);
    * ```
    */
   register(source: BackingSource, options?: BackingOptions): Backing;

@@ -60,7 +60,7 @@ export interface Negotiated {
 export interface Filesystem {
   /** The handshake is done; requests follow. */
   init?(connection: Connection): void;
-  /** The kernel let go of the mount; nothing follows. Also called where the connection was aborted. */
+  /** The kernel let go of the mount, and staged files are committed; nothing follows. Also called where the connection was aborted. */
   destroy?(): void;
   /** Finds a name in a directory; `null`: ENOENT. Absent: ENOSYS. Source: `path_resolution(7)`. */
   lookup?(args: t.NameArgs, request: t.Request): t.Awaitable<t.Entry | null>;
@@ -98,9 +98,9 @@ export interface Filesystem {
   statfs?(args: t.NodeArgs, request: t.Request): t.Awaitable<t.Statfs>;
   /** The last reference to an open file is gone; the answer's errno is seen by nobody. Absent: nothing. */
   release?(args: t.ReleaseArgs, request: t.Request): t.Awaitable<void>;
-  /** A descriptor was closed; an error is close's. Absent: nothing, and the kernel asks no more. Source: `close(2)`. */
+  /** A descriptor was closed; an error is close's. Absent: nothing, and the kernel asks no more but for staged files. Source: `close(2)`. */
   flush?(args: t.FlushArgs, request: t.Request): t.Awaitable<void>;
-  /** Brings a file to stable storage. Absent: the backing file is synced; success without one. Source: `fsync(2)`. */
+  /** Brings a file to stable storage. Absent: the backing file is synced (a staged one is not committed by that); success without one. Source: `fsync(2)`. */
   fsync?(args: t.FsyncArgs, request: t.Request): t.Awaitable<void>;
   /** Sets an extended attribute. Absent: EOPNOTSUPP to all callers. Source: `setxattr(2)`. */
   setxattr?(args: t.SetxattrArgs, request: t.Request): t.Awaitable<void>;

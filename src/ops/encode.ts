@@ -157,6 +157,8 @@ const WITH_PASSTHROUGH = flag.FOPEN_DIRECT_IO | flag.FOPEN_PARALLEL_DIRECT_WRITE
 /** Arguments of what opens a file, with what the kernel was told. */
 export interface Opening {
   readonly flags: number;
+  /** Who opens. */
+  readonly thread: number;
   /** The kernel's number of the handle; -1: it was not told any. */
   handle: number;
 }
@@ -177,7 +179,7 @@ export function open(reply: Reply, o: OpenReply, nodeid: number, args: Opening, 
     throw new TypeError(`the answer's backing is ${backing}; it has to be a registered file or a descriptor`);
   }
   const own = openBits(o);
-  const decision = arbiter.opened(nodeid, args.flags, o);
+  const decision = arbiter.opened(nodeid, args.flags, o, args.thread);
   args.handle = addFile({ nodeid, fh, decision }, context);
   const { openFlags, backingId } = decision;
   let bits = own | openFlags;

@@ -22,6 +22,7 @@ import type {
   Awaitable,
   CopyFileRangeArgs,
   CreateReply,
+  FlushArgs,
   FsyncArgs,
   OpenArgs,
   OpenReply,
@@ -66,7 +67,7 @@ export const open = op({
   builtin: true,
   decode(m) {
     const asked = openArgs(m);
-    return { asked, flags: asked.flags, handle: NONE };
+    return { asked, flags: asked.flags, thread: m.pid, handle: NONE };
   },
   shown: ({ asked }) => asked,
   call: (fs, { asked }, request): Awaitable<OpenReply> => fs.open ? fs.open(asked, request) : OPENED,
@@ -102,7 +103,7 @@ export const create = op({
     const at = m.take(compat ? fuse_open_in.size : fuse_create_in.size);
     const [flags, mode] = [m.view.getUint32(at, true), m.view.getUint32(at + 4, true)];
     const umask = compat ? 0 : m.view.getUint32(at + 8, true);
-    return { asked: { parent: m.nodeid, name: m.string(), flags, mode, umask }, flags, handle: NONE };
+    return { asked: { parent: m.nodeid, name: m.string(), flags, mode, umask }, flags, thread: m.pid, handle: NONE };
   },
   shown: ({ asked }) => asked,
   call: (fs, { asked }, request) => fs.create!(asked, request),
@@ -116,7 +117,7 @@ export const tmpfile = op({
   absent: "ENOSYS",
   decode(m) {
     const { flags, mode, umask } = m.struct(fuse_create_in);
-    return { asked: { parent: m.nodeid, flags, mode, umask }, flags, handle: NONE };
+    return { asked: { parent: m.nodeid, flags, mode, umask }, flags, thread: m.pid, handle: NONE };
   },
   shown: ({ asked }) => asked,
   call: (fs, { asked }, request) => fs.tmpfile!(asked, request),
@@ -211,15 +212,29 @@ export const flush = op({
     return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, lockOwner: lock_owner }, file };
   },
   shown: ({ asked }) => asked,
-  call(fs, { asked, file }, request) {
-    const backed = file?.decision.backed;
-    if (!backed) return fs.flush ? fs.flush(asked, request) : notServed();
-    const flushed = backed.flush();
-    if (flushed instanceof Promise) return flushed.then(() => fs.flush?.(asked, request));
-    return fs.flush?.(asked, request);
+  call(fs, { asked, file }, request, { arbiter }) {
+    const decision = file?.decision;
+    // Not ENOSYS where there is a backing file: the kernel would not ask for staged ones either.
+    if (!fs.flush && !decision?.backed && !arbiter.flushes) notServed();
+    if (!decision?.flush) return fs.flush?.(asked, request);
+    return fs.flush ? flushBoth(fs, asked, request, decision.flush) : decision.flush(request.pid);
   },
   encode: nothing,
 });
+
+/** The author ends locks with it, so it is his to know of in any case. */
+async function flushBoth(
+  fs: Filesystem,
+  asked: FlushArgs,
+  request: Request,
+  own: (thread: number) => Awaitable<void>,
+): Promise<void> {
+  try {
+    await own(request.pid);
+  } finally {
+    await fs.flush!(asked, request);
+  }
+}
 
 export const fsync = op({
   opcode: "FUSE_FSYNC",
@@ -267,6 +282,8 @@ export const lseek = op({
   builtin: true,
   decode(m, context) {
     const { fh, offset, whence } = m.struct(fuse_lseek_in);
+    // Source: `lseek(2)`. For SEEK_DATA and SEEK_HOLE the kernel leaves the check to the file system.
+    if (offset < 0) throw new FuseError("ENXIO");
     const file = fileOf(fh, context);
     return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, offset, whence }, file };
   },
@@ -283,7 +300,8 @@ function notServed(): never {
   throw new FuseError("ENOSYS");
 }
 
-interface Copying {
+/** The two files of a copy, and what is asked. */
+export interface Copying {
   readonly asked: CopyFileRangeArgs;
   readonly from: OpenFile | null;
   readonly to: OpenFile | null;

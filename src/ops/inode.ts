@@ -27,8 +27,9 @@ export const getattr = op({
   encode: attr,
 });
 
+// Not the ctime, which the kernel sends along with whatever it asks for where it keeps times itself (writeback cache).
 const CHANGES = flag.FATTR_MODE | flag.FATTR_UID | flag.FATTR_GID | flag.FATTR_SIZE | flag.FATTR_ATIME |
-  flag.FATTR_MTIME | flag.FATTR_ATIME_NOW | flag.FATTR_MTIME_NOW | flag.FATTR_CTIME;
+  flag.FATTR_MTIME | flag.FATTR_ATIME_NOW | flag.FATTR_MTIME_NOW;
 
 export const setattr = op({
   opcode: "FUSE_SETATTR",

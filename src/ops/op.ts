@@ -22,8 +22,6 @@ export interface BackedFile extends ServedFile {
   lseek(offset: number, whence: number): Awaitable<number>;
   /** Copies to another such file; answers how many bytes. */
   copyTo(offset: number, to: BackedFile, toOffset: number, length: number): Awaitable<number>;
-  /** close(2) of a descriptor: what it throws is the closer's error. */
-  flush(): Awaitable<void>;
 }
 
 /** How an open is answered. */
@@ -38,12 +36,16 @@ export interface OpenDecision {
   readonly backed: BackedFile | null;
   /** Whether the release has to tell this handle from others of its inode. */
   readonly tracked: boolean;
+  /** close(2) of a descriptor by a thread: what it throws is the closer's error. Absent: nothing happens. */
+  readonly flush?: (thread: number) => Awaitable<void>;
 }
 
 /** Chooses an open reply that the kernel accepts, and keeps count. */
 export interface OpenArbiter {
-  /** An open or create of this inode is about to be answered. Throws where it has to be refused. */
-  opened(nodeid: number, flags: number, reply: OpenReply): OpenDecision;
+  /** Some files have a `flush`: the kernel must not be told that nobody wants to know of closes. */
+  readonly flushes?: boolean;
+  /** An open or create of this inode by a thread is about to be answered. Throws where it has to be refused. */
+  opened(nodeid: number, flags: number, reply: OpenReply, thread: number): OpenDecision;
   /** A handle of this inode was released, or its open reply was not delivered; null: one that is not tracked. */
   released(nodeid: number, decision: OpenDecision | null): void;
   /** The attributes of an inode as its backing file has them now. */

@@ -5,16 +5,21 @@
  */
 import { AT_EMPTY_PATH, type Libc, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
+import { type Deferred, deferred } from "../deferred.ts";
 import { errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import type { Attr, Awaitable, WriteArgs } from "../fs/types.ts";
 import { ExtentMap } from "./extents.ts";
+import type { Staged } from "./staged.ts";
+import { go, type Steps } from "./steps.ts";
 
 /** Who keeps the ids: what a backing file asks of the registry. */
 export interface BackingOwner {
   readonly libc: Libc;
-  /** A backing file is closed: its id, if it has one, is given back. */
+  /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
+  /** What its last handle left could not be handed over. */
+  lost(file: BackingFile, error: unknown): void;
 }
 
 const F_GETFL = 3;
@@ -22,12 +27,15 @@ const EMPTY = cstring("");
 // Source: `fallocate(2)`.
 const KEEP_SIZE = 1, PUNCH_HOLE = 2;
 const STATX_BASIC_STATS = 0x7ff;
+/** How often a mapping is looked for. */
+const MAPPED_MS = 512;
 
-/** What a source comes to: a descriptor or an extent map, and whether the descriptor is ours to close. */
+/** What a source comes to: a descriptor, an extent map or a staged file, and whether the descriptor is ours to close. */
 export interface Opened {
   readonly fd: number;
   readonly owned: boolean;
   readonly map: ExtentMap | null;
+  readonly staged: Staged | null;
 }
 
 /** One backing file. */
@@ -40,19 +48,32 @@ export class BackingFile implements Backing {
   /** A descriptor that was answered as it is: its author may close it with the handle that it was answered for. */
   readonly loose: boolean;
   readonly map: ExtentMap | null;
+  /** Stands for it where it must not be kept alive. */
+  readonly token: object = {};
+  /** What is handed over once it is closed. */
+  readonly staged: Staged | null;
   /** The kernel's number; 0: it has none. */
   id = 0;
   refs = 0;
+  /** The inode that was opened last. */
+  nodeid = 0;
   mode: BackingMode;
   reason: string | null;
   readonly #owner: BackingOwner;
   readonly #owned: boolean;
   readonly #stat = new Stat();
   #closed = false;
-  #released: PromiseWithResolvers<void> | null = null;
+  /** To be closed as soon as nothing uses it. */
+  #unwanted = false;
+  /** Commits under way for a last release. */
+  #commits = 0;
+  #ended = false;
+  /** Ends the wait for a mapping. */
+  #wake = () => {};
+  #gone: Deferred<void> | null = null;
   #room: Uint8Array = new Uint8Array(0);
 
-  constructor(owner: BackingOwner, { fd, owned, map }: Opened, options: {
+  constructor(owner: BackingOwner, { fd, owned, map, staged }: Opened, options: {
     readonly access?: "read" | "read-write";
     readonly autoClose: boolean;
     readonly coherent: boolean;
@@ -61,11 +82,12 @@ export class BackingFile implements Backing {
     this.#owner = owner;
     this.#owned = owned;
     this.map = map;
+    this.staged = staged;
     // A map that is the identity over one file is that file.
     const same = map?.identity() ?? null;
     this.fd = same ?? fd;
     this.autoClose = options.autoClose;
-    this.coherent = options.coherent;
+    this.coherent = options.coherent || staged !== null;
     this.loose = options.loose;
     this.access = options.access ?? map?.access ?? accessOf(owner.libc, fd);
     this.mode = this.fd < 0 ? "extents" : "identity";
@@ -77,44 +99,98 @@ export class BackingFile implements Backing {
   }
 
   /** A handle of it was opened. */
-  retain(): void {
+  retain(nodeid: number): void {
     this.refs++;
+    this.nodeid = nodeid;
   }
 
-  /** A handle of it was released. */
-  release(): void {
-    if (--this.refs > 0) return;
-    if (this.autoClose || this.#released !== null) this.#close();
+  /** A handle of it was released. The promise, where a commit takes its time, resolves when it has ended. */
+  release(): Promise<void> | null {
+    if (--this.refs > 0) return null;
+    this.#unwanted ||= this.autoClose;
+    return this.#finish();
+  }
+
+  /** Hands over what was staged, and closes what is not wanted any more. It does not fail. */
+  #finish(): Promise<void> | null {
+    try {
+      const committed = this.staged && go(this.#last(this.staged));
+      if (committed instanceof Promise) {
+        this.#commits++;
+        return committed.catch((error) => this.#owner.lost(this, error)).then(() => {
+          this.#commits--;
+          this.#settle();
+        });
+      }
+    } catch (error) {
+      this.#owner.lost(this, error);
+    }
+    this.#settle();
+    return null;
+  }
+
+  /** The last release: its mappings may be stored to after it, and what there is then is the content. */
+  *#last(staged: Staged): Steps<void> {
+    for (let ms = 1; !this.#ended && this.refs === 0 && staged.isMapped(); ms *= 2) {
+      // Who maps it for so long may do so for days.
+      if (ms > MAPPED_MS) yield staged.commit(true);
+      yield this.#sleep(Math.min(ms, MAPPED_MS));
+    }
+    // Opened again it has another last release.
+    if (this.refs === 0) yield staged.commit(true);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    const { promise, resolve } = deferred<void>();
+    const timer = setTimeout(resolve, ms);
+    this.#wake = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    return promise;
+  }
+
+  #settle(): void {
+    if (this.#unwanted && this.refs === 0 && this.#commits === 0) this.#close();
   }
 
   close(options: { whenReleased: true }): Promise<void>;
   close(options?: { whenReleased?: false }): void;
   close({ whenReleased = false }: { whenReleased?: boolean } = {}): void | Promise<void> {
-    if (this.refs === 0) this.#close();
-    else if (!whenReleased) {
+    if (this.refs > 0 && !whenReleased) {
       throw new FuseError(
         "EBUSY",
         `cannot close a backing file with ${this.refs} open handles: later opens of its inode would be EIO; ` +
           "wait for them: close({ whenReleased: true })",
       );
     }
+    this.#unwanted = true;
+    this.#settle();
     if (!whenReleased) return;
     if (this.#closed) return Promise.resolve();
-    return (this.#released ??= Promise.withResolvers<void>()).promise;
+    return (this.#gone ??= deferred<void>()).promise;
   }
 
-  /** Closes it whatever is open: the connection has ended. */
-  end(): void {
+  /** Closes it whatever is open, for the connection has ended. The promise: once a commit has ended. */
+  end(): Promise<void> | null {
+    const open = this.refs > 0;
+    this.#owner.closing(this);
+    this.#ended = true;
+    this.#wake();
     this.refs = 0;
-    this.#close();
+    this.#unwanted = true;
+    if (open || this.#commits > 0) return this.#finish();
+    this.#settle();
+    return null;
   }
 
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#owner.closing(this);
-    if (this.#owned) this.#owner.libc.close(this.fd);
-    this.#released?.resolve();
+    if (this.staged !== null) this.staged.close();
+    else if (this.#owned) this.#owner.libc.close(this.fd);
+    this.#gone?.resolve();
   }
 
   [Symbol.dispose](): void {
@@ -144,8 +220,6 @@ export class BackingFile implements Backing {
     return check("pwrite", libc.pwrite(this.fd, data, data.length, at));
   }
 
-  flush(): void {}
-
   fsync(datasync: boolean): void {
     const { libc } = this.#owner;
     if (this.fd < 0) this.map!.sync(datasync);
@@ -158,6 +232,7 @@ export class BackingFile implements Backing {
       if (mode === (PUNCH_HOLE | KEEP_SIZE)) return this.map!.punch(offset, length);
       throw new FuseError("EOPNOTSUPP");
     }
+    this.staged?.touch();
     check("fallocate", this.#owner.libc.fallocate(this.fd, mode, offset, length));
   }
 
@@ -173,7 +248,10 @@ export class BackingFile implements Backing {
   }
 
   truncate(size: number): void {
+    // The descriptor may be able to, and SETATTR comes without an open for writing.
+    if (this.access === "read") throw new FuseError("EACCES", "the backing file is registered for reading");
     if (this.fd < 0) this.map!.truncate(size);
+    else if (this.staged !== null) this.staged.truncate(size);
     else check("ftruncate", this.#owner.libc.ftruncate(this.fd, size));
   }
 

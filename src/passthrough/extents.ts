@@ -1,4 +1,5 @@
 /** Extent maps: files that are assembled from stretches of other open files, and read and written through them. */
+import { deferred } from "../deferred.ts";
 import { FuseError } from "../errno.ts";
 import type { Awaitable } from "../fs/types.ts";
 import {
@@ -196,7 +197,7 @@ export class ExtentMap {
       to = Math.min(this.#runs.end, from + length);
     }
 
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = deferred<void>();
     this.#allocating = promise;
     let at = from;
     try {
@@ -362,15 +363,21 @@ export class ExtentMap {
  * or what `missing` answers. RangeError: numbers that are none of an extent, overlaps, a size that is too small.
  * EBADF, ESPIPE, EISDIR: a descriptor that cannot be read at a place. Each names the extent.
  *
- * @example
- * ```ts ignore
- * import { extents } from "@fusewire/fusewire";
+ * A map that is one whole file, without `missing` and `allocate`, is that file where it is registered: the kernel reads
+ * and writes it, and what is written behind the end makes it larger.
  *
- * // A header of its own, then all but the first 512 bytes of another file; changes go to a third one.
+ * @example
+ * ```ts
+ * import { open } from "node:fs/promises";
+ * import { extents } from "@fusewire/fusewire/passthrough";
+ *
+ * // A header from one file, 4 KiB of nothing, then the start of another one.
+ * await using header = await open("/etc/passwd"), data = await open("/etc/group");
  * const map = extents([
- *   { offset: 0, length: 512, file: header, fileOffset: 0 },
- *   { offset: 512, length: size - 512, file: image, fileOffset: 512 },
- * ], { allocate: ({ offset, length }) => [{ offset, length, file: changes, fileOffset: offset }] });
+ *   { offset: 0, length: 16, file: header.fd, fileOffset: 0 },
+ *   { offset: 4096 + 16, length: 16, file: data.fd, fileOffset: 0 },
+ * ]);
+ * console.log(map.size); // 4128
  * ```
  */
 export function extents(list: readonly Extent[], options?: ExtentsOptions): ExtentMap {

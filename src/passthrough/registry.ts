@@ -5,18 +5,24 @@
  * and looks the id up after the reply was written. So every inode with a backing file has one, whatever its opens ask
  * for; an id is registered with the first open that can use it, and given back after the last RELEASE. Where the
  * kernel does not take the file, or another handle stands in the way, the session moves the data itself.
+ *
+ * A staged file stays its inode's until its last commit has ended: what the author has of it is old until then.
  */
 import type { Libc } from "../../ffi/libc.ts";
-import { FOPEN_DIRECT_IO, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
+import { FOPEN_DIRECT_IO, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from "../abi/ioctl.ts";
 import { fuse_backing_map } from "../abi/structs.ts";
 import { cstring } from "../abi/text.ts";
+import { deferred } from "../deferred.ts";
 import type { Device } from "../device.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
-import type { Attr, OpenReply, SetattrArgs } from "../fs/types.ts";
+import type { Attr, Awaitable, OpenReply, SetattrArgs } from "../fs/types.ts";
 import { BackingFile, type BackingOwner, check, type Opened } from "./backing.ts";
 import { ExtentMap } from "./extents.ts";
+import { processOf } from "./process.ts";
+import { Stage } from "./stage.ts";
+import { Staged } from "./staged.ts";
 
 /** How an open is to be answered. */
 interface Decision {
@@ -29,6 +35,8 @@ interface Decision {
   readonly direct: boolean;
   /** What this handle keeps open: the inode's. */
   readonly holds: BackingFile | null;
+  /** close(2) by a thread, of a handle that stages what is written. */
+  readonly flush?: (thread: number) => Awaitable<void>;
 }
 
 /** What is open of one inode. */
@@ -53,6 +61,15 @@ const PLAIN: Decision = Object.freeze({
   holds: null,
 });
 const DIRECT: Decision = Object.freeze({ ...PLAIN, tracked: true, direct: true });
+// The kernel is not to ask what nobody answers: after ENOSYS it would not ask for staged files either.
+const UNFLUSHED: Decision = Object.freeze({ ...PLAIN, openFlags: FOPEN_NOFLUSH });
+const DIRECT_UNFLUSHED: Decision = Object.freeze({ ...DIRECT, openFlags: FOPEN_NOFLUSH });
+
+/** What a registry may be told by its session. */
+export interface RegistryHooks {
+  /** A commit failed, and there is nobody to be told but the author. */
+  lost?(error: unknown, nodeid: number): void;
+}
 
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
@@ -60,21 +77,36 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
+  /** Those that no open has answered yet, with a descriptor of ours. */
+  readonly #unused = new Map<BackingFile["token"], WeakRef<BackingFile>>();
+  /** Whoever registered one and lost it, say by throwing, can answer it no more. */
+  readonly #dropped = new FinalizationRegistry<{ token: BackingFile["token"]; opened: Opened }>((lost) => {
+    if (this.#unused.delete(lost.token)) this.#discard(lost.opened);
+  });
   readonly #map = new Uint8Array(fuse_backing_map.size);
   readonly #mapView = new DataView(this.#map.buffer);
   readonly #id = new Uint8Array(4);
   readonly #idView = new DataView(this.#id.buffer);
   readonly #fallbacks: Record<string, number> = {};
   readonly #maxStackDepth: number;
+  readonly #hooks: RegistryHooks;
   #registered = 0;
   #closed = 0;
   #unavailable: string | null = "the handshake is not done";
   #ended = false;
+  #staged = false;
+  #unflushed = false;
+  /** Files whose commits the end of the session waits for. */
+  readonly #late = new Set<BackingFile>();
+  readonly #gaveUp = deferred<void>();
+  #hurried = false;
+  #ending: Promise<void> | null = null;
 
-  constructor(libc: Libc, device: Device, maxStackDepth: number) {
+  constructor(libc: Libc, device: Device, maxStackDepth: number, hooks: RegistryHooks = {}) {
     this.libc = libc;
     this.#device = device;
     this.#maxStackDepth = maxStackDepth;
+    this.#hooks = hooks;
   }
 
   get unavailable(): string | null {
@@ -90,9 +122,18 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     };
   }
 
-  /** The handshake is done: `reason` is null where passthrough was agreed on. */
-  enable(reason: string | null): void {
+  /**
+   * The handshake is done: `reason` is null where passthrough was agreed on; `unflushed`: the author does not ask for
+   * closes, and the kernel can be told so with each open.
+   */
+  enable(reason: string | null, unflushed = false): void {
     this.#unavailable = reason;
+    this.#unflushed = unflushed;
+  }
+
+  /** Whether closes have to come in, for files that are staged. */
+  get flushes(): boolean {
+    return this.#staged;
   }
 
   register(source: BackingSource, options: BackingOptions = {}): Backing {
@@ -103,42 +144,62 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (this.#ended) throw new FuseError("ENODEV", "cannot register a backing file: the session has ended");
     try {
       const file = new BackingFile(this, opened, { ...access && { access }, autoClose, coherent, loose });
-      this.#files.add(file);
+      if (opened.owned) {
+        this.#unused.set(file.token, new WeakRef(file));
+        this.#dropped.register(file, { token: file.token, opened }, file.token);
+      } else this.#files.add(file);
       return file;
     } catch (error) {
-      if (opened.owned) this.libc.close(opened.fd);
+      this.#discard(opened);
       throw error;
     }
+  }
+
+  #discard({ fd, owned, staged }: Opened): void {
+    if (staged !== null) staged.close();
+    else if (owned) this.libc.close(fd);
+  }
+
+  /** It can no longer be lost: it is open, or closed. */
+  #keep(file: BackingFile): void {
+    if (this.#unused.delete(file.token)) this.#dropped.unregister(file.token);
   }
 
   #open(source: BackingSource, access: BackingOptions["access"]): Opened {
     const { libc } = this;
     const { O } = libc;
-    if (source instanceof ExtentMap) return { fd: -1, owned: false, map: source };
+    const nothing = { owned: false, map: null, staged: null };
+    if (source instanceof ExtentMap) return { ...nothing, fd: -1, map: source };
+    if (source instanceof Stage) {
+      if (this.#ended) throw new FuseError("ENODEV", "cannot register a staged file: the session has ended");
+      const staged = new Staged(libc, source.options);
+      this.#staged = true;
+      return { ...nothing, fd: staged.fd, owned: true, staged };
+    }
     if (typeof source === "string") {
       const path = cstring(source);
       const what = `cannot register ${JSON.stringify(source)} as a backing file`;
       const flags = O.CLOEXEC | O.NONBLOCK | O.NOCTTY;
       if (access !== undefined) {
         const mode = access === "read" ? O.RDONLY : O.RDWR;
-        return { fd: check("open", libc.open(path, flags | mode, 0), what), owned: true, map: null };
+        return { ...nothing, fd: check("open", libc.open(path, flags | mode, 0), what), owned: true };
       }
       let fd = libc.open(path, flags | O.RDWR, 0);
       // Whoever may only read it serves it for reading.
       if (fd === -ERRNO.EACCES || fd === -ERRNO.EROFS) fd = libc.open(path, flags | O.RDONLY, 0);
-      return { fd: check("open", fd, what), owned: true, map: null };
+      return { ...nothing, fd: check("open", fd, what), owned: true };
     }
     if (typeof source === "object" && source !== null && "memfd" in source) {
       const fd = libc.memfdCreate(cstring(source.memfd), MFD_CLOEXEC);
-      return { fd: check("memfd_create", fd, "cannot make a file in memory"), owned: true, map: null };
+      return { ...nothing, fd: check("memfd_create", fd, "cannot make a file in memory"), owned: true };
     }
     const fd = typeof source === "number" ? source : (source as { readonly fd: number } | null)?.fd ?? -1;
     if (!(Number.isInteger(fd) && fd >= 0)) {
       throw new TypeError(
-        `the backing is ${source}; it has to be a descriptor, an object with one, a path or an extent map`,
+        `the backing is ${source}; it has to be a descriptor, an object with one, a path, an extent map or a staged file`,
       );
     }
-    return { fd, owned: false, map: null };
+    return { ...nothing, fd };
   }
 
   /** The backing file that an open answers. */
@@ -153,31 +214,49 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return this.#make(this.#open(backing, undefined), { access: "read-write", coherent: false }, true);
   }
 
-  /** An open or create of this inode is about to be answered. */
-  opened(nodeid: number, flags: number, reply: OpenReply): Decision {
+  /** An open or create of this inode by a thread is about to be answered. */
+  opened(nodeid: number, flags: number, reply: OpenReply, thread = 0): Decision {
     const asked = this.#asked(reply.backing);
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
       this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null });
     }
+    // A new inode has nothing of what had its number before.
+    if (inode.backed === 0 && this.#isNew(flags)) inode.backing = null;
     try {
-      return this.#decide(inode, asked, flags, reply.directIo === true);
+      return this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
     } finally {
-      if (inode.handles === 0) this.#inodes.delete(nodeid);
+      this.#forget(nodeid, inode);
       // A second backing file of one inode is not used.
       if (asked !== null && asked.refs === 0 && asked.autoClose) asked.close();
     }
   }
 
-  #decide(inode: OpenInode, asked: BackingFile | null, flags: number, direct: boolean): Decision {
+  /** Whether an open made what it opens: CREATE and TMPFILE say so, OPEN never does. */
+  #isNew(flags: number): boolean {
+    const { O } = this.libc;
+    return (flags & O.CREAT) !== 0 || (flags & O.TMPFILE) === O.TMPFILE;
+  }
+
+  /** Drops what is known of an inode that is not open any more. */
+  #forget(nodeid: number, inode: OpenInode): void {
+    if (inode.handles === 0 && inode.backing === null && this.#inodes.get(nodeid) === inode) {
+      this.#inodes.delete(nodeid);
+    }
+  }
+
+  #decide(inode: OpenInode, asked: BackingFile | null, { nodeid, flags, thread, direct }: Opener): Decision {
     const { O } = this.libc;
     const file = inode.backing ?? asked;
+    const reading = (flags & O.ACCMODE) === O.RDONLY;
+    // A close of what can be mapped and written brings its pages to the server, which must not be left out.
+    const unflushed = this.#unflushed && reading;
     if (file === null) {
       inode.handles++;
       if (!direct) inode.cached++;
-      return direct ? DIRECT : PLAIN;
+      return direct ? unflushed ? DIRECT_UNFLUSHED : DIRECT : unflushed ? UNFLUSHED : PLAIN;
     }
-    if (asked !== null && file.access === "read" && ((flags & O.ACCMODE) !== O.RDONLY || flags & O.TRUNC)) {
+    if (asked !== null && file.access === "read" && (!reading || flags & O.TRUNC)) {
       throw new FuseError("EACCES", "the backing file is registered for reading");
     }
     // An open that did not ask has a part in what the others have, and no more.
@@ -186,20 +265,46 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     inode.backing = file;
     inode.handles++;
     inode.backed++;
-    file.retain();
+    this.#keep(file);
+    this.#files.add(file);
+    file.retain(nodeid);
+    if (this.#isNew(flags) || asked !== null && flags & O.TRUNC) file.staged?.made();
     // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
     const data = asked?.loose ? asked : file.loose ? null : file;
     const served = asked === null ? null : data ?? file;
-    const handle = { backed: data, tracked: true, holds: file };
+    const flush = reading ? undefined : this.#stageWriter(file, id !== 0 && (flags & O.ACCMODE) === O.RDWR, thread);
+    const handle = { backed: data, tracked: true, holds: file, ...flush && { flush } };
     if (id !== 0) {
       inode.passed++;
       // The one way to move a handle's data ourselves beside those of the kernel.
       const own = asked === null || direct;
-      const openFlags = FOPEN_PASSTHROUGH | (own ? FOPEN_DIRECT_IO : 0);
+      // Nothing of it is in the page cache, to be brought to the server.
+      const quiet = this.#unflushed && flush === undefined ? FOPEN_NOFLUSH : 0;
+      const openFlags = FOPEN_PASSTHROUGH | quiet | (own ? FOPEN_DIRECT_IO : 0);
       return { ...handle, openFlags, backingId: id, served: direct ? served : null, direct: true };
     }
     if (!direct) inode.cached++;
-    return { ...handle, openFlags: 0, backingId: 0, served, direct };
+    return { ...handle, openFlags: unflushed ? FOPEN_NOFLUSH : 0, backingId: 0, served, direct };
+  }
+
+  /** A handle that writes to a staged file: what its close(2) does; undefined of other files. */
+  #stageWriter(file: BackingFile, mapped: boolean, thread: number): Decision["flush"] {
+    const { staged } = file;
+    if (staged === null) return undefined;
+    staged.opened(mapped);
+    if (!staged.atClose) return undefined;
+    const opener = processOf(this.libc, thread);
+    return (closing) => {
+      // Whoever else has it open goes on writing, and so does whoever let a child close what it inherited.
+      if (file.refs !== 1 || closing !== thread && processOf(this.libc, closing) !== opener || opener === 0) return;
+      const committed = staged.commit(false);
+      if (!(committed instanceof Promise)) return;
+      return committed.catch((error) => {
+        // By then the closer has been told something else.
+        if (this.#ended) this.lost(file, error);
+        throw error;
+      });
+    };
   }
 
   /** The id of an inode's backing file: registered if it has none yet; 0 where the kernel does not take it. */
@@ -248,10 +353,18 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     inode.handles--;
     if (decision !== null && decision.backingId !== 0) inode.passed--;
     else if (decision === null || !decision.direct) inode.cached--;
-    if (inode.handles === 0) this.#inodes.delete(nodeid);
-    if (decision === null || decision.holds === null) return;
-    if (--inode.backed === 0) inode.backing = null;
-    decision.holds.release();
+    const file = decision === null ? null : decision.holds;
+    if (file !== null) {
+      inode.backed--;
+      const closed = () => {
+        if (inode.backed === 0 && inode.backing === file) inode.backing = null;
+        this.#forget(nodeid, inode);
+      };
+      const committed = file.release();
+      if (committed !== null) return void committed.then(closed);
+      closed();
+    }
+    this.#forget(nodeid, inode);
   }
 
   /** The attributes of an inode as its backing file has them now. */
@@ -269,8 +382,15 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (size !== undefined) file.truncate(size);
   }
 
+  /** A commit failed of which nobody else will be told. */
+  lost(file: BackingFile, error: unknown): void {
+    // Once given up, it has been reported.
+    if (this.#ending === null || this.#late.has(file)) this.#hooks.lost?.(error, file.nodeid);
+  }
+
   /** A backing file is closed. */
   closing(file: BackingFile): void {
+    this.#keep(file);
     this.#files.delete(file);
     if (file.id === 0) return;
     this.#idView.setUint32(0, file.id, true);
@@ -279,13 +399,48 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     file.id = 0;
   }
 
-  /** Closes all: the connection has ended. */
-  [Symbol.dispose](): void {
+  /**
+   * Closes all, for the connection has ended, and hands over what is staged. The promise, where commits take their time,
+   * resolves when they have ended, or were given up.
+   */
+  end(): Promise<void> | null {
+    if (this.#ended) return this.#ending;
     this.#ended = true;
-    for (const file of this.#files) file.end();
-    this.#inodes.clear();
     this.#unavailable = "the session has ended";
+    this.#inodes.clear();
+    for (const unused of this.#unused.values()) unused.deref()?.end();
+    for (const file of this.#files) {
+      const committed = file.end();
+      if (committed === null) continue;
+      this.#late.add(file);
+      committed.then(() => this.#late.delete(file) && this.#late.size === 0 && this.#gaveUp.resolve());
+    }
+    this.#ending = this.#late.size === 0 ? null : this.#gaveUp.promise;
+    if (this.#hurried) this.giveUp();
+    return this.#ending;
   }
+
+  /** The end does not wait for commits any longer: what they were to hand over is reported as lost. */
+  giveUp(): void {
+    this.#hurried = true;
+    const reason = "the session has ended before the commit of a staged file had";
+    for (const file of this.#late) this.lost(file, new FuseError("ETIMEDOUT", reason));
+    this.#late.clear();
+    if (this.#ended) this.#gaveUp.resolve();
+  }
+
+  /** As `end`, without waiting. */
+  [Symbol.dispose](): void {
+    void this.end();
+  }
+}
+
+/** Who opens, and how. */
+interface Opener {
+  readonly nodeid: number;
+  readonly flags: number;
+  readonly thread: number;
+  readonly direct: boolean;
 }
 
 const MFD_CLOEXEC = 1;

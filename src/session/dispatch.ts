@@ -55,7 +55,7 @@ function isBug(error: unknown): boolean {
 
 /** Why a request cannot be read. A number that is too large is the kernel's, not a mistake of the author's answer. */
 function unreadable(error: unknown): unknown {
-  return error instanceof OverflowError ? new FuseError("EOVERFLOW", error.message, { cause: error }) : error;
+  return error instanceof OverflowError ? new FuseError(error.code, error.message, { cause: error }) : error;
 }
 
 /** Serves the requests of one connection from one file system. */

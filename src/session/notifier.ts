@@ -18,6 +18,7 @@ import {
   fuse_out_header,
 } from "../abi/structs.ts";
 import { encodeName } from "../abi/text.ts";
+import { type Deferred, deferred } from "../deferred.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import type { Notifications } from "../fs/notifications.ts";
 
@@ -55,7 +56,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
 /** The notifications of one session. What answers a promise never throws: also a name that is no name rejects it. */
 export class Notifier implements Notifications {
   readonly #channel: NotifyChannel;
-  readonly #retrieving = new Map<number, PromiseWithResolvers<Uint8Array>>();
+  readonly #retrieving = new Map<number, Deferred<Uint8Array>>();
   #unique = 0;
   #ended = false;
   /** The end of the message that goes last; null where none is under way. */
@@ -117,7 +118,7 @@ export class Notifier implements Notifications {
     const value = { notify_unique: unique, nodeid, offset, size };
     const bytes = message("FUSE_NOTIFY_RETRIEVE", fuse_notify_retrieve_out, value);
     // The answer may come before the write of the question has returned.
-    const answer = Promise.withResolvers<Uint8Array>();
+    const answer = deferred<Uint8Array>();
     this.#retrieving.set(unique, answer);
     this.#elsewhere("FUSE_NOTIFY_RETRIEVE", bytes).catch((error) => {
       this.#retrieving.delete(unique);
@@ -172,7 +173,7 @@ export class Notifier implements Notifications {
   /** One after another: each may wait for a lock, and many at once would take the threads that the loop needs. */
   async #elsewhere(code: NotifyCode, bytes: Uint8Array): Promise<void> {
     this.#need(code);
-    const before = this.#last, sent = Promise.withResolvers<void>();
+    const before = this.#last, sent = deferred<void>();
     this.#last = sent.promise;
     try {
       if (before !== null) {

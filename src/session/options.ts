@@ -91,7 +91,10 @@ export interface SessionOptions {
 
   /** Memory for requests whose data (write, setxattr) asynchronous handlers still use, bytes. No more is read from the kernel beyond it. Default 64 MiB. */
   maxInFlight?: number;
-  /** Called where a handler fails with something that says no errno. Default: one line to console.error. */
+  /**
+   * Called where a handler fails with something that says no errno, and where what was staged is lost (`FUSE_RELEASE`),
+   * whatever the reason says. Default: one line to console.error.
+   */
   onError?: (error: unknown, where: { opcode: string; nodeid: number }) => void;
   /** Called after each request, with what was asked and answered; `formatTrace` makes a line of it. Costs nothing when absent. */
   trace?: (event: TraceEvent) => void;
@@ -188,5 +191,7 @@ export function checkMethods(fs: Filesystem, o: ResolvedOptions): void {
 }
 
 function logError(error: unknown, { opcode, nodeid }: { opcode: string; nodeid: number }): void {
-  console.error(`fusewire: ${opcode} of nodeid ${nodeid} failed and was answered EIO:`, error);
+  // A release is answered to nobody.
+  const answered = opcode === "FUSE_RELEASE" ? "" : " and was answered EIO";
+  console.error(`fusewire: ${opcode} of nodeid ${nodeid} failed${answered}:`, error);
 }

@@ -9,6 +9,8 @@
  */
 import type { Libc } from "../../ffi/libc.ts";
 import type { Reply, RequestBuffer } from "../abi/message.ts";
+import { since } from "../abi/since.ts";
+import { deferred } from "../deferred.ts";
 import { ABORTED, type Device, GONE } from "../device.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import type { Passthrough } from "../fs/backing.ts";
@@ -31,6 +33,7 @@ const LINGER_US = 50;
 const BUSY = 32;
 /** whose next one is waited for so long, μs: a timeout beyond the kernel's next tick costs no timer interrupt. */
 const BUSY_LINGER_US = 3000;
+const NOFLUSH_SINCE = since("FOPEN_NOFLUSH");
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
 
@@ -61,7 +64,7 @@ export class SessionLoop {
   readonly #registry: PassthroughRegistry;
   readonly #notifier: Notifier;
   readonly #dispatcher: Dispatcher;
-  readonly #handshake = Promise.withResolvers<Negotiated>();
+  readonly #handshake = deferred<Negotiated>();
   readonly #connection: Pick<Connection, "device">;
   #stopped = false;
   /** The loop waits for a buffer. */
@@ -82,7 +85,9 @@ export class SessionLoop {
     this.#connection = connection;
     this.#waiter = new Waiter(libc, device.fd);
     this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight);
-    this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth);
+    this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
+      lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
+    });
     this.#handshake.promise.catch(() => {});
     this.#notifier = new Notifier({
       send: (message) => device.send(message, message.length, null),
@@ -127,7 +132,12 @@ export class SessionLoop {
     this.#waiter.wake();
   }
 
-  /** Serves until the connection ends. */
+  /** Its end waits no longer for commits of staged files. */
+  giveUp(): void {
+    this.#registry.giveUp();
+  }
+
+  /** Serves until the connection ends, and the last staged file is committed. */
   async run(): Promise<SessionEnd> {
     let end: SessionEnd = "aborted";
     try {
@@ -137,9 +147,11 @@ export class SessionLoop {
       // First the answers: a notification that waits for a lock of such a caller would keep the device open.
       this.#dispatcher.abandon();
       this.#notifier.end();
-      this.#registry[Symbol.dispose]();
+      const commits = this.#registry.end();
       this.#device[Symbol.dispose]();
       this.#waiter[Symbol.dispose]();
+      // The author's stores are needed until the last file is in them.
+      if (commits !== null) await commits;
       listen(() => this.#fs.destroy?.());
     }
     return end;
@@ -228,7 +240,10 @@ export class SessionLoop {
   }
 
   #ready(negotiated: Negotiated): void {
-    this.#registry.enable(negotiated.flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough());
+    const { flags } = negotiated;
+    // With the writeback cache FOPEN_NOFLUSH means nothing.
+    const unflushed = !this.#fs.flush && negotiated.minor >= NOFLUSH_SINCE && !flags.has("FUSE_WRITEBACK_CACHE");
+    this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), unflushed);
     this.#notifier.begin(negotiated.minor);
     this.#fs.init?.({ negotiated, notify: this.#notifier, passthrough: this.#registry, ...this.#connection });
     this.#handshake.resolve(negotiated);

@@ -87,10 +87,15 @@ function answer(value: unknown): string {
  * answered has no arrow.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { formatTrace, mount } from "@fusewire/fusewire";
+ * import { memory } from "@fusewire/fusewire/kit";
  *
- * await mount({}, "/mnt", { trace: (event) => console.error(formatTrace(event)) });
+ * const mountpoint = await Deno.makeTempDir();
+ * const session = await mount(memory(), mountpoint, { trace: (event) => console.error(formatTrace(event)) });
+ * await Deno.stat(mountpoint);
+ * await session.unmount();
+ * await Deno.remove(mountpoint);
  * ```
  */
 export function formatTrace(event: TraceEvent): string {

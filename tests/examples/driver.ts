@@ -1,6 +1,8 @@
 /** Runs the cases in `cases/`: Python, since it makes system calls that the shell and this runtime do not. */
 import { assert } from "@std/assert";
-import { run, type TempDir } from "../support/harness.ts";
+import fs from "node:fs/promises";
+import process from "node:process";
+import { run, type TempDir, type TestContext } from "../support/harness.ts";
 
 /** What the cases need of the machine. */
 export const PROGRAMS = [
@@ -12,7 +14,7 @@ export const PROGRAMS = [
 ] as const;
 
 // The system's programs first: ordinary users may not reach what root has installed for itself.
-const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${Deno.env.get("PATH")}`;
+const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`;
 
 /** What the cases and the programs that they run find in their environment. */
 export const env: Record<string, string> = { PATH, LC_ALL: "C.UTF-8", PYTHONDONTWRITEBYTECODE: "1" };
@@ -25,8 +27,8 @@ export const ROOT: string = new URL("../..", import.meta.url).pathname;
  * the runtime's own name in it for one of Node, and grants it every permission.
  */
 export async function runtimeIn(dir: TempDir): Promise<string> {
-  await Deno.symlink(Deno.execPath(), dir.join("deno"));
-  return dir.join("deno");
+  await fs.symlink(process.execPath, dir.join("runtime"));
+  return dir.join("runtime");
 }
 
 /** How cases are run. */
@@ -47,7 +49,7 @@ interface Line {
 
 /** Runs `cases/NAME.py ARGS`; each case is a step of the test. */
 export async function steps(
-  t: Deno.TestContext,
+  t: TestContext,
   name: string,
   args: readonly string[],
   { through = (command) => [...command], root = ROOT, timeout = 120_000 }: StepOptions = {},

@@ -1,6 +1,18 @@
 /** How the examples refuse, and how they end: exit status, the one line on standard error, and nothing left behind. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Example, mountsUnder, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
+import fs from "node:fs/promises";
+import process from "node:process";
+import {
+  type Example,
+  invocation,
+  mountsUnder,
+  run,
+  startServer,
+  type TempDir,
+  tempDir,
+  test,
+  until,
+} from "../support/harness.ts";
 import type { Mount } from "../support/mounts.ts";
 import { env, ROOT, runtimeIn } from "./driver.ts";
 import { ORDINARY, ordinaryPlace } from "./ordinary.ts";
@@ -28,9 +40,9 @@ interface Who extends AsyncDisposable {
 /** The processes that have a folder in their command line. */
 async function processes(folder: string): Promise<{ pid: number; line: string }[]> {
   const found = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) continue;
-    const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+  for (const name of await fs.readdir("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+    const line = await fs.readFile(`/proc/${name}/cmdline`, "utf8").catch(() => "");
     if (line.includes(folder)) found.push({ pid: Number(name), line: line.replaceAll("\0", " ") });
   }
   return found;
@@ -52,7 +64,7 @@ async function nothingLeft(who: Who): Promise<void> {
 async function sweep(folder: string): Promise<void> {
   for (const { pid } of await processes(folder)) {
     try {
-      Deno.kill(pid, "SIGKILL");
+      process.kill(pid, "SIGKILL");
     } catch {
       // It ended just now.
     }
@@ -61,12 +73,12 @@ async function sweep(folder: string): Promise<void> {
 
 function exampleOf(deno: string, root: string, name: string, mnt: string, source: string): string[] {
   const args = name === "passthrough" ? [source, mnt] : [mnt];
-  return [deno, "run", "--allow-ffi", "--no-prompt", `${root}examples/${name}.ts`, ...args];
+  return [deno, ...invocation(`${root}examples/${name}.ts`, ...args)];
 }
 
 async function root(): Promise<Who> {
   const dir = await tempDir();
-  for (const name of ["mnt", "source", "tmp"]) await Deno.mkdir(dir.join(name));
+  for (const name of ["mnt", "source", "tmp"]) await fs.mkdir(dir.join(name));
   const [mnt, source] = [dir.join("mnt"), dir.join("source")];
   const deno = await runtimeIn(dir);
   return {
@@ -122,8 +134,8 @@ test("examples: wrong arguments end with 2 and the usage", options, async () => 
   await using who = await root();
   const usage = {
     hello: "MOUNTPOINT",
-    memory: "MOUNTPOINT [--allow-other]",
-    passthrough: "SOURCE MOUNTPOINT [--no-passthrough] [--allow-other]",
+    memory: "MOUNTPOINT [--max-bytes=N] [--max-inodes=N] [--own-permissions] [--allow-other]",
+    passthrough: "SOURCE MOUNTPOINT [--no-passthrough] [--read-only] [--cache=SECONDS] [--allow-other]",
   };
   for (const name of EXAMPLES) {
     const command = who.example(name);
@@ -142,7 +154,7 @@ test("examples: a mountpoint that is none ends with 1 and the remedy", options, 
   await using who = await root();
   const none = who.dir.join("no such");
   const file = who.dir.join("file");
-  await Deno.writeTextFile(file, "");
+  await fs.writeFile(file, "");
   const lines = {
     [none]: `cannot mount on "${none}": open(2) says ENOENT (no such directory); create it first: mkdir -p '${none}'\n`,
     [file]: `cannot mount on "${file}": open(2) says ENOTDIR (not a directory); mount on a directory\n`,
@@ -157,7 +169,7 @@ test("examples: a mountpoint that is none ends with 1 and the remedy", options, 
 
 test("passthrough: a source that is none ends with 1 and says so", options, async () => {
   await using who = await root();
-  await Deno.writeTextFile(who.dir.join("file"), "");
+  await fs.writeFile(who.dir.join("file"), "");
   const program = who.example("passthrough").slice(0, -2);
   for (const [name, errno] of [["none", "ENOENT"], ["file", "ENOTDIR"]]) {
     const [code, stdout, stderr] = await refused(who.as([...program, who.dir.join(name), who.mnt]));
@@ -183,7 +195,7 @@ test("examples: a mount that lost its server is named, and the remedy that is to
   await using who = await root();
   await using server = await startServer(who.as(who.example("hello")));
   const [guard] = (await processes(who.mnt)).filter(({ line }) => line.includes("fusewire-guard"));
-  Deno.kill(guard.pid, "SIGKILL");
+  process.kill(guard.pid, "SIGKILL");
   assertEquals(await server.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
   assertEquals((await who.mounts()).map(({ path }) => path), [who.mnt]);
   const remedy = `umount -l ${who.mnt}`;
@@ -248,9 +260,9 @@ test("examples: --allow-other of an ordinary user, where /etc/fuse.conf allows i
 
 test("examples: a mountpoint may be relative, a link, oddly named, full, and mounted on already", options, async () => {
   await using who = await root();
-  await Deno.mkdir(`${who.mnt}/a b/ü'"\\`, { recursive: true });
-  await Deno.writeTextFile(`${who.mnt}/a b/file`, "below");
-  await Deno.symlink("a b", `${who.mnt}/link`);
+  await fs.mkdir(`${who.mnt}/a b/ü'"\\`, { recursive: true });
+  await fs.writeFile(`${who.mnt}/a b/file`, "below");
+  await fs.symlink("a b", `${who.mnt}/link`);
   const program = who.example("memory").slice(0, -1);
   const path = `${who.mnt}/a b`;
   for (const [from, name, at] of [[path, ".", path], [who.mnt, "link//", path], [path, `./ü'"\\`, `${path}/ü'"\\`]]) {
@@ -297,7 +309,7 @@ both("SIGINT, once and twice, ends with 0 though a process works in the mount", 
     await using server = await startServer(who.as(who.example("memory")));
     await using user = await busy(who);
     for (let i = 1; i < signals; i++) {
-      Deno.kill(server.pid, "SIGINT");
+      process.kill(server.pid, "SIGINT");
       // Two that wait together would be one.
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
@@ -331,7 +343,7 @@ both("SIGKILL and SIGHUP leave no mount and no guard, though a process works in 
     await using user = await busy(who);
     assertEquals(await server.stop(signal), { code: null, signal });
     await until(async () => (await who.mounts()).length === 0, "the mount gone");
-    await until(() => Deno.stat(`/proc/${guards[0].pid}`).then(() => false, () => true), "the guard gone");
+    await until(() => fs.stat(`/proc/${guards[0].pid}`).then(() => false, () => true), "the guard gone");
     await user.stop("SIGKILL");
     await nothingLeft(who);
   }
@@ -373,7 +385,7 @@ both("a reader of the output that goes away is no reason to end", async (who) =>
     const ended = run(who.as(["bash", "-c", shell, "bash", ...who.example("memory")]), { timeout: 50_000 });
     const pid = await serverOf(who);
     assertEquals((await run(who.as(["sh", "-c", `cd ${who.mnt}; echo text > f; cat f`]))).stdout, "text\n", reader);
-    Deno.kill(pid, "SIGTERM");
+    process.kill(pid, "SIGTERM");
     const { code, stderr, stdout } = await ended;
     assertEquals([code, stderr, stdout], [0, "", reader === "true" ? "" : `mounted on ${who.mnt}\n`], reader);
     await nothingLeft(who);
@@ -388,10 +400,10 @@ both("in the background, without standard input or any output, they serve until 
     assertEquals([code, stdout, stderr], [0, "", ""]);
     const pid = await serverOf(who);
     assertEquals((await run(who.as(["sh", "-c", `cd ${who.mnt}; echo text > f; cat f`]))).stdout, "text\n", closed);
-    Deno.kill(pid, "SIGTERM");
-    await until(() => Deno.stat(status).then(({ size }) => size > 0, () => false), "the end");
-    assertEquals(await Deno.readTextFile(status), "0\n", closed);
-    await Deno.remove(status);
+    process.kill(pid, "SIGTERM");
+    await until(() => fs.stat(status).then(({ size }) => size > 0, () => false), "the end");
+    assertEquals(await fs.readFile(status, "utf8"), "0\n", closed);
+    await fs.unlink(status);
     await nothingLeft(who);
   }
 });

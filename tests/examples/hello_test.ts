@@ -1,5 +1,6 @@
 /** `examples/hello.ts` as a user meets it. */
 import { assertEquals, assertMatch } from "@std/assert";
+import fs from "node:fs/promises";
 import { env } from "./driver.ts";
 import { type Example, mountsUnder, run, startExample, tempDir, test } from "../support/harness.ts";
 
@@ -16,7 +17,7 @@ async function inHello(work: (sh: (line: string) => Promise<[number, string]>, h
   assertEquals(await hello.stop("SIGINT"), { code: 0, signal: null });
   assertEquals(hello.output, `mounted on ${dir.path}\n`);
   assertEquals(await mountsUnder(dir.path), []);
-  assertEquals(await Array.fromAsync(Deno.readDir(dir.path)), []);
+  assertEquals(await fs.readdir(dir.path), []);
 }
 
 test("hello: the file is read, whole and in parts, mapped and copied", options, async () => {

@@ -1,5 +1,6 @@
 /** `examples/memory.ts` as a user meets it. */
 import { assertEquals, assertMatch } from "@std/assert";
+import process from "node:process";
 import { mountsUnder, run, startExample, tempDir, test } from "../support/harness.ts";
 import { env, PROGRAMS, steps } from "./driver.ts";
 
@@ -43,7 +44,7 @@ test(
   "memory: two users with --allow-other are kept apart by owners and modes",
   { ...options, needs: users },
   async () => {
-    const [ann, ben] = ["ann", "ben"].map((name) => `fusewire-${name}-${Deno.pid}`);
+    const [ann, ben] = ["ann", "ben"].map((name) => `fusewire-${name}-${process.pid}`);
     await using dir = await tempDir();
     try {
       for (const user of [ann, ben]) {

@@ -1,4 +1,5 @@
 /** A place where an ordinary user can run the examples, whatever root keeps to itself on this machine. */
+import fs from "node:fs/promises";
 import { startServer, type TempDir, tempDir } from "../support/harness.ts";
 import { isUnder, type Mount, parseMounts } from "../support/mounts.ts";
 import { env, ROOT } from "./driver.ts";
@@ -33,7 +34,7 @@ export interface Place extends AsyncDisposable {
 const SETUP = `
   mkdir "$1/.place" && mount -t tmpfs -o mode=755 none "$1/.place" && cd "$1/.place"
   mknod -m 666 fuse c 10 229 && mount --bind fuse /dev/fuse
-  touch deno && mount --bind "$DENO" deno
+  touch runtime && mount --bind "$RUNTIME" runtime
   mkdir checkout && mount --bind "$2" checkout
   mkdir cache && chown "$3:$3" cache
   echo "$4" > conf && mount --bind conf /etc/fuse.conf
@@ -45,10 +46,10 @@ const SETUP = `
 export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
   await using made = new AsyncDisposableStack();
   const dir = made.use(await tempDir());
-  await Deno.chown(dir.path, NOBODY, NOBODY);
+  await fs.chown(dir.path, NOBODY, NOBODY);
   const words = [dir.path, ROOT, String(NOBODY), conf];
   // Not among the arguments: node:child_process of this runtime takes them for a command line of Node's there.
-  const settings = { env: { DENO: Deno.execPath() } };
+  const settings = { env: { RUNTIME: process.execPath } };
   // With its last process the namespace and its mounts go.
   const keeper = made.use(await startServer(["unshare", "-m", "sh", "-ec", SETUP, "sh", ...words], settings));
   const all = made.move();
@@ -57,11 +58,11 @@ export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
   return {
     dir,
     root: `${place}/checkout/`,
-    deno: `${place}/deno`,
+    deno: `${place}/runtime`,
     async folder(...names) {
       const path = dir.join(...names);
-      await Deno.mkdir(path);
-      await Deno.chown(path, NOBODY, NOBODY);
+      await fs.mkdir(path);
+      await fs.chown(path, NOBODY, NOBODY);
       return path;
     },
     asUser(command) {
@@ -71,7 +72,7 @@ export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
     },
     asRoot,
     async mountsUnder(folder) {
-      return parseMounts(await Deno.readTextFile(`/proc/${keeper.pid}/mountinfo`)).filter(isUnder(folder));
+      return parseMounts(await fs.readFile(`/proc/${keeper.pid}/mountinfo`, "utf8")).filter(isUnder(folder));
     },
     [Symbol.asyncDispose]: () => all.disposeAsync(),
   };

@@ -1,6 +1,16 @@
 /** `examples/passthrough.ts` as a user meets it: with the kernel's passthrough, without, and as an ordinary user. */
 import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
-import { mountsUnder, run, startExample, startServer, type TempDir, tempDir, test } from "../support/harness.ts";
+import fs from "node:fs/promises";
+import {
+  invocation,
+  mountsUnder,
+  run,
+  startExample,
+  startServer,
+  type TempDir,
+  tempDir,
+  test,
+} from "../support/harness.ts";
 import { env, PROGRAMS, runtimeIn, steps } from "./driver.ts";
 import { ORDINARY, ordinaryPlace } from "./ordinary.ts";
 
@@ -10,7 +20,7 @@ const long = { needs: PROGRAMS, sanitize: false, timeout: 240_000 };
 /** Makes folders in one. */
 async function folders(dir: TempDir, ...names: string[]): Promise<string[]> {
   return await Promise.all(names.map(async (name) => {
-    await Deno.mkdir(dir.join(name), { recursive: true });
+    await fs.mkdir(dir.join(name), { recursive: true });
     return dir.join(name);
   }));
 }
@@ -65,7 +75,7 @@ test("passthrough: what people and programs do, as an ordinary user", {
     [["a", "source"], ["b", "mnt"], ["outside"]].map((names) => place.folder(...names)),
   );
   await toMemory(source, place.asRoot);
-  const example = ["run", "--allow-ffi", "--no-prompt", `${place.root}examples/passthrough.ts`, source, mnt];
+  const example = invocation(`${place.root}examples/passthrough.ts`, source, mnt);
   await using server = await startServer(place.asUser([place.deno, ...example]));
   const through = { through: place.asUser, root: place.root };
   await steps(t, "posix", [mnt, "mirror"], through);
@@ -78,7 +88,7 @@ test("passthrough: what people and programs do, as an ordinary user", {
 
 /** Bytes that a process has read and written so far, by all means. */
 async function moved(pid: number): Promise<number> {
-  const io = await Deno.readTextFile(`/proc/${pid}/io`);
+  const io = await fs.readFile(`/proc/${pid}/io`, "utf8");
   return ["rchar", "wchar"].reduce((sum, key) => sum + Number(new RegExp(`${key}: (\\d+)`).exec(io)![1]), 0);
 }
 
@@ -106,7 +116,7 @@ test("passthrough: 20,000 files, and 5,000 with no more than 200 descriptors", l
     await using _server = await startExample("passthrough", [source, mnt]);
     await steps(t, "many", [mnt, source]);
   }
-  const words = [await runtimeIn(dir), "run", "--allow-ffi", "--no-prompt", "examples/passthrough.ts", source, mnt];
+  const words = [await runtimeIn(dir), ...invocation("examples/passthrough.ts", source, mnt)];
   for (const flags of [[], ["--no-passthrough"]]) {
     await using server = await startServer(["prlimit", "--nofile=200:200", ...words, ...flags]);
     assertMatch(await sh(`grep 'open files' /proc/${server.pid}/limits`), / 200 +200 /);
@@ -130,7 +140,7 @@ test(
   async () => {
     await using dir = await tempDir();
     const [sub] = await folders(dir, "s/sub/mnt");
-    await Deno.writeTextFile(dir.join("s/file"), "text");
+    await fs.writeFile(dir.join("s/file"), "text");
     await using _server = await startExample("passthrough", [dir.join("s"), sub]);
     assertEquals(
       await sh(`cd ${sub}; ls; cat file; ls sub; echo more >> sub/f; cat ${dir.join("s/sub/f")}`),
@@ -154,7 +164,7 @@ test(
 
 test("passthrough: a folder mirrored onto itself", options, async () => {
   await using dir = await tempDir();
-  await Deno.writeTextFile(dir.join("file"), "below");
+  await fs.writeFile(dir.join("file"), "below");
   {
     await using server = await startExample("passthrough", [dir.path, dir.path]);
     const said = await sh(`cd ${dir.path}; cat file; mkdir d; echo new > d/f; mv d/f g; ls; find . | wc -l; rmdir d`);

@@ -1,5 +1,6 @@
 /** Backing files on the real kernel: what is registered holds the data, whoever moves it, and nothing of it is left. */
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
+import fs from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
 import {
   type Backing,
@@ -203,7 +204,7 @@ test("backing: one for reading is not opened for writing, not even by root", { n
       { passthrough },
       { release: ({ fh }) => void released.push(fh) },
     );
-    await Deno.writeTextFile(p.dir.join("a"), "data");
+    await fs.writeFile(p.dir.join("a"), "data");
     await p.python(`
 for flags in os.O_RDWR, os.O_WRONLY:
   try: os.open("a", flags)
@@ -329,7 +330,7 @@ test(
         { a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }) },
         { passthrough, defaultPermissions: true, handleKillpriv: true, allowOther: true },
       );
-      await Deno.writeTextFile(p.dir.join("a"), "");
+      await fs.writeFile(p.dir.join("a"), "");
       const native = JSON.stringify(p.dir.join("a"));
       await p.python(`
 fd = os.open("a", os.O_RDWR)
@@ -357,9 +358,9 @@ test("backing: O_TRUNC that comes with open truncates the file", { needs, saniti
   await using p = await place({ a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }) }, {
     atomicOTrunc: true,
   });
-  await Deno.writeTextFile(p.dir.join("a"), "old");
+  await fs.writeFile(p.dir.join("a"), "old");
   await p.python(`assert os.fstat(os.open("a", os.O_RDWR | os.O_TRUNC)).st_size == 0`);
-  assertStrictEquals(await Deno.readTextFile(p.dir.join("a")), "");
+  assertStrictEquals(await fs.readFile(p.dir.join("a"), "utf8"), "");
 });
 
 test("backing: what is not to be coherent is its author's", { needs, sanitize: false }, async () => {
@@ -374,12 +375,12 @@ test("backing: what is not to be coherent is its author's", { needs, sanitize: f
       },
     },
   );
-  await Deno.writeTextFile(p.dir.join("a"), "data");
+  await fs.writeFile(p.dir.join("a"), "data");
   await p.python(`
 fd = os.open("a", os.O_RDWR)
 os.ftruncate(fd, 2)
 assert os.fstat(fd).st_size == 0`);
-  assertEquals([sizes, await Deno.readTextFile(p.dir.join("a"))], [[2], "data"]);
+  assertEquals([sizes, await fs.readFile(p.dir.join("a"), "utf8")], [[2], "data"]);
 });
 
 test("backing: a truncation that its author refuses does not happen", { needs, sanitize: false }, async () => {
@@ -392,7 +393,7 @@ test("backing: a truncation that its author refuses does not happen", { needs, s
   await using p = await place({ a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }) }, {}, {
     setattr: refuse,
   });
-  await Deno.writeTextFile(p.dir.join("a"), "data");
+  await fs.writeFile(p.dir.join("a"), "data");
   await p.python(`
 fd = os.open("a", os.O_RDWR)
 for _ in range(2):
@@ -408,7 +409,7 @@ test("backing: fallocate, lseek, fsync and copies need no method", { needs, sani
     const b: Opener = (files) => ({ backing: files.register({ memfd: "b" }) });
     // Of a file without backing nothing of it is asked for ever after.
     await using p = await place({ plain: () => ({}), a, b }, { passthrough });
-    await Deno.writeTextFile(p.dir.join("a"), "");
+    await fs.writeFile(p.dir.join("a"), "");
     const native = JSON.stringify(p.dir.join("a"));
     await p.python(`
 libc = ctypes.CDLL(None, use_errno=True)
@@ -444,7 +445,7 @@ test(
       a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }),
       b: (files) => ({ backing: files.register({ memfd: "b" }) }),
     });
-    await Deno.writeTextFile(p.dir.join("a"), "data".repeat(1024));
+    await fs.writeFile(p.dir.join("a"), "data".repeat(1024));
     await p.python(`
 a, b = os.open("a", os.O_RDWR), os.open("b", os.O_RDWR)
 # The kernel copies up to the size that it knows.
@@ -483,9 +484,9 @@ test("backing: an extent map is read and written at random", { needs, sanitize: 
       return { backing: backing = files.register(map) };
     },
   });
-  await Deno.writeFile(p.dir.join("one"), new Uint8Array([...new Uint8Array(1000), ...image.subarray(0, 200_000)]));
-  await Deno.writeFile(p.dir.join("two"), image.subarray(300_000));
-  await Deno.writeFile(p.dir.join("image"), image);
+  await fs.writeFile(p.dir.join("one"), new Uint8Array([...new Uint8Array(1000), ...image.subarray(0, 200_000)]));
+  await fs.writeFile(p.dir.join("two"), image.subarray(300_000));
+  await fs.writeFile(p.dir.join("image"), image);
   fds = [openFile(p.dir.join("one"), O.RDONLY), openFile(p.dir.join("two"), O.RDONLY), openFile(p.dir.join("over"))];
   await p.python(`
 random.seed(5)
@@ -506,8 +507,8 @@ os.close(fd)`);
   assertEquals([backing.mode, p.calls, p.errors], ["extents", 0, []]);
   assertMatch(backing.reason!, /extent map/);
   // What was there before is as it was.
-  assertEquals((await Deno.readFile(p.dir.join("one"))).subarray(1000), image.subarray(0, 200_000));
-  assertEquals(await Deno.readFile(p.dir.join("two")), image.subarray(300_000));
+  assertEquals(new Uint8Array(await fs.readFile(p.dir.join("one"))).subarray(1000), image.subarray(0, 200_000));
+  assertEquals(new Uint8Array(await fs.readFile(p.dir.join("two"))), image.subarray(300_000));
   for (const fd of fds) libc().close(fd);
 });
 
@@ -520,13 +521,13 @@ test("backing: extents that are one whole file are that file", { needs, sanitize
       return { backing: backing = files.register(extents(list)) };
     },
   });
-  await Deno.writeFile(p.dir.join("a"), new Uint8Array(8192));
+  await fs.writeFile(p.dir.join("a"), new Uint8Array(8192));
   fd = openFile(p.dir.join("a"));
   await p.python(
     READ_WRITE.replace('b"hello", os', 'b"hello" + bytes(4), os').replace('== b"hello", ', '== b"hello" + bytes(4), '),
   );
   assertEquals([backing.mode, backing.reason, p.files.stats().registered, p.calls], ["identity", null, 1, 0]);
-  assertMatch(await Deno.readTextFile(p.dir.join("a")), /^hello/);
+  assertMatch(await fs.readFile(p.dir.join("a"), "utf8"), /^hello/);
   libc().close(fd);
 });
 

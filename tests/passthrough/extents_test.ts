@@ -1,5 +1,6 @@
 /** Extent maps, over real descriptors. */
 import { assert, assertEquals, assertMatch, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { readdirSync } from "node:fs";
 import { libc } from "../../ffi/load.ts";
 import { type ErrnoName, FuseError } from "../../src/errno.ts";
 import {
@@ -9,6 +10,7 @@ import {
   extents,
   type ExtentsOptions,
 } from "../../src/passthrough/extents.ts";
+import { deferred } from "../../src/deferred.ts";
 import { tempDir, test } from "../support/harness.ts";
 import { Random } from "../support/random.ts";
 import { run } from "../support/run.ts";
@@ -48,7 +50,7 @@ const extent = (offset: number, length: number, file: number, fileOffset: number
   fileOffset,
 });
 
-Deno.test("extents read: one answer across extents, of which holes are zeros", () => {
+test("extents read: one answer across extents, of which holes are zeros", () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), b = files.readOnly("0123456789");
   const map = extents([extent(0, 3, a, 2), extent(5, 4, b, 6), extent(9, 2, a, 0)], { size: 14 });
@@ -61,7 +63,7 @@ Deno.test("extents read: one answer across extents, of which holes are zeros", (
   assertEquals([read(map, 14, 1), read(map, 1e15, 1), read(map, 3, 0)], ["", "", ""]);
 });
 
-Deno.test("extents read: into no more than the buffer, and no more than was asked for", () => {
+test("extents read: into no more than the buffer, and no more than was asked for", () => {
   using files = new Memfds();
   const map = extents([extent(0, 5, files.file("abcdefghij"), 0), extent(5, 5, files.file("0123456789"), 0)]);
   const into = new Uint8Array(8).fill(0x2e);
@@ -71,7 +73,7 @@ Deno.test("extents read: into no more than the buffer, and no more than was aske
   assertEquals([map.read(view.subarray(2, 10), 2), text(view)], [8, "..cde01234.."]);
 });
 
-Deno.test("extents read: behind the end of a file that is shorter than its extent are zeros", () => {
+test("extents read: behind the end of a file that is shorter than its extent are zeros", () => {
   using files = new Memfds();
   const short = files.file("abc");
   const map = extents([extent(0, 6, short, 1), extent(6, 2, files.file("xy"), 0), extent(8, 3, short, 100)]);
@@ -80,7 +82,7 @@ Deno.test("extents read: behind the end of a file that is shorter than its exten
   assertEquals(read(map), "bcdefgxy...");
 });
 
-Deno.test("extents: given in any order; those that continue each other in one file become one", () => {
+test("extents: given in any order; those that continue each other in one file become one", () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), b = files.file("0123456789");
   const map = extents([extent(6, 2, b, 3), extent(0, 2, a, 4), extent(4, 2, b, 1), extent(2, 2, a, 6)]);
@@ -93,7 +95,7 @@ Deno.test("extents: given in any order; those that continue each other in one fi
   assertEquals([...extents([extent(0, 2, a, 0), extent(2, 2, b, 2)])].length, 2);
 });
 
-Deno.test("extents: numbers that are none of an extent are a RangeError that names it", () => {
+test("extents: numbers that are none of an extent are a RangeError that names it", () => {
   using files = new Memfds();
   const fd = files.file("abc"), good = extent(0, 10, fd, 0), max = Number.MAX_SAFE_INTEGER;
   const cases: [Extent[], RegExp][] = [
@@ -118,7 +120,7 @@ Deno.test("extents: numbers that are none of an extent are a RangeError that nam
   assertEquals(extents([extent(max - 1, 1, fd, max - 1)]).size, max);
 });
 
-Deno.test("extents: a size that is none, too small, or not there with `missing` is a RangeError", () => {
+test("extents: a size that is none, too small, or not there with `missing` is a RangeError", () => {
   using files = new Memfds();
   const list = [extent(0, 10, files.file("abc"), 0)];
   for (const size of [-1, 1.5, NaN, Infinity, 2 ** 53]) {
@@ -129,7 +131,7 @@ Deno.test("extents: a size that is none, too small, or not there with `missing` 
   assertEquals(extents(list, { size: 10 }).size, 10);
 });
 
-Deno.test("extents: a descriptor that cannot be read at a place is refused by its errno, naming the extent", () => {
+test("extents: a descriptor that cannot be read at a place is refused by its errno, naming the extent", () => {
   using files = new Memfds();
   const fd = files.file("abc"), closed = files.file();
   files.close(closed);
@@ -147,7 +149,7 @@ Deno.test("extents: a descriptor that cannot be read at a place is refused by it
   }
 });
 
-Deno.test("extents: 100,000 of them, read and written anywhere", () => {
+test("extents: 100,000 of them, read and written anywhere", () => {
   using files = new Memfds();
   const count = 100_000, piece = 7, unit = 10;
   const random = new Random(1);
@@ -173,7 +175,7 @@ Deno.test("extents: 100,000 of them, read and written anywhere", () => {
   assertEquals([...map], list);
 });
 
-Deno.test("extents identity: one file as a whole, and nothing else", () => {
+test("extents identity: one file as a whole, and nothing else", () => {
   using files = new Memfds();
   const fd = files.file("abcdef"), other = files.file("abcdef"), readOnly = files.readOnly("abcdef");
   assertEquals(extents([extent(0, 6, fd, 0)]).identity(), fd);
@@ -197,7 +199,7 @@ Deno.test("extents identity: one file as a whole, and nothing else", () => {
   assertEquals(cut.identity(), null);
 });
 
-Deno.test("extents access: as the descriptors are, or `allocate` is there", () => {
+test("extents access: as the descriptors are, or `allocate` is there", () => {
   using files = new Memfds();
   const fd = files.file("abc"), readOnly = files.readOnly("abc");
   assertEquals(extents([extent(0, 3, readOnly, 0)]).access, "read");
@@ -207,7 +209,7 @@ Deno.test("extents access: as the descriptors are, or `allocate` is there", () =
   assertEquals(extents([extent(0, 3, readOnly, 0)], { allocate: () => [] }).access, "read-write");
 });
 
-Deno.test("extents missing: asked once for each range that nobody has answered, and remembered", () => {
+test("extents missing: asked once for each range that nobody has answered, and remembered", () => {
   using files = new Memfds();
   const a = files.file("abcdefghijklmnopqrstuvwxyz"), asked: ExtentRange[] = [];
   const map = extents([extent(8, 2, files.file("01"), 0)], {
@@ -234,10 +236,10 @@ Deno.test("extents missing: asked once for each range that nobody has answered, 
   assertEquals(asked, []);
 });
 
-Deno.test("extents missing: may be a promise, one for all who wait for the same bytes", async () => {
+test("extents missing: may be a promise, one for all who wait for the same bytes", async () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), asked: ExtentRange[] = [];
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   const map = extents([], {
     size: 10,
     async missing(range) {
@@ -255,13 +257,13 @@ Deno.test("extents missing: may be a promise, one for all who wait for the same 
   assertEquals([...map], [extent(0, 10, a, 0)]);
 });
 
-Deno.test("extents missing: an answer leaves the calls for other bytes under way", async () => {
+test("extents missing: an answer leaves the calls for other bytes under way", async () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), gates: (() => void)[] = [];
   const map = extents([], {
     size: 10,
     missing: ({ offset, length }) => {
-      const { promise, resolve } = Promise.withResolvers<Extent[]>();
+      const { promise, resolve } = deferred<Extent[]>();
       gates.push(() => resolve([extent(offset, length, a, offset)]));
       return promise;
     },
@@ -274,7 +276,7 @@ Deno.test("extents missing: an answer leaves the calls for other bytes under way
   assertEquals([await second, await again, gates.length], ["def", "cde", 2]);
 });
 
-Deno.test("extents missing: where it fails so does the read, and the next one asks again", async () => {
+test("extents missing: where it fails so does the read, and the next one asks again", async () => {
   using files = new Memfds();
   const a = files.file("abcdefghij");
   for (const later of [false, true]) {
@@ -295,7 +297,7 @@ Deno.test("extents missing: where it fails so does the read, and the next one as
   }
 });
 
-Deno.test("extents missing: a read that meets two failures throws one and leaves none behind", async () => {
+test("extents missing: a read that meets two failures throws one and leaves none behind", async () => {
   using files = new Memfds();
   const map = extents([extent(4, 2, files.file("01"), 0)], {
     size: 10,
@@ -310,7 +312,7 @@ Deno.test("extents missing: a read that meets two failures throws one and leaves
   await assertRejects(() => readLater(map, 0, 4), FuseError, "the first");
 });
 
-Deno.test("extents missing: what it answers is checked, and the error names it", async () => {
+test("extents missing: what it answers is checked, and the error names it", async () => {
   using files = new Memfds();
   const a = files.file("abc"), closed = files.file();
   files.close(closed);
@@ -330,9 +332,9 @@ Deno.test("extents missing: what it answers is checked, and the error names it",
   }
 });
 
-Deno.test("extents missing: what is cut or punched while it is asked for stays zeros", async () => {
+test("extents missing: what is cut or punched while it is asked for stays zeros", async () => {
   using files = new Memfds();
-  const a = files.file("abcdefghij"), gate = Promise.withResolvers<void>();
+  const a = files.file("abcdefghij"), gate = deferred<void>();
   const map = extents([], {
     size: 10,
     missing: (range) => gate.promise.then(() => [extent(range.offset, range.length, a, range.offset)]),
@@ -346,7 +348,7 @@ Deno.test("extents missing: what is cut or punched while it is asked for stays z
   assertEquals(await all, "ab..efg..");
 });
 
-Deno.test("extents write: to the files, across them", () => {
+test("extents write: to the files, across them", () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), b = files.file("0123456789");
   const map = extents([extent(0, 3, a, 2), extent(3, 4, b, 6)]);
@@ -360,7 +362,7 @@ Deno.test("extents write: to the files, across them", () => {
   assertEquals(read(map), "XYPQ*89");
 });
 
-Deno.test("extents write: without allocate EROFS, ENOSPC in a hole and behind the end, or short", () => {
+test("extents write: without allocate EROFS, ENOSPC in a hole and behind the end, or short", () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), readOnly = files.readOnly("0123456789");
   const map = extents([
@@ -383,7 +385,7 @@ Deno.test("extents write: without allocate EROFS, ENOSPC in a hole and behind th
   assertEquals(read(map), "aXY012..XYa..");
 });
 
-Deno.test("extents write: what a file refuses is its error, or a short write behind what it took", () => {
+test("extents write: what a file refuses is its error, or a short write behind what it took", () => {
   using files = new Memfds();
   const sealed = files.file(new Uint8Array(4096), true), a = files.file(new Uint8Array(10));
   const map = extents([extent(0, 10, a, 0), extent(10, 8192, sealed, 0)]);
@@ -393,7 +395,7 @@ Deno.test("extents write: what a file refuses is its error, or a short write beh
   assertEquals(map.write(new Uint8Array(5000).fill(1), 10), 4096);
 });
 
-Deno.test("extents write: what is missing is asked for first, and may take the data", async () => {
+test("extents write: what is missing is asked for first, and may take the data", async () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), asked: ExtentRange[] = [];
   const options = (later: boolean) => ({
@@ -415,7 +417,7 @@ Deno.test("extents write: what is missing is asked for first, and may take the d
   assertEquals(text(files.content(a)), "abcXYZg12j");
 });
 
-Deno.test("extents allocate: takes what cannot be written where it lies; later writes go there at once", () => {
+test("extents allocate: takes what cannot be written where it lies; later writes go there at once", () => {
   using files = new Memfds();
   const base = files.readOnly("abcdefghij"), changes = files.file(), asked: ExtentRange[] = [];
   const options: ExtentsOptions = {
@@ -440,7 +442,7 @@ Deno.test("extents allocate: takes what cannot be written where it lies; later w
   assertEquals([...map], [extent(0, 5, changes, 0), extent(5, 3, base, 5), extent(8, 5, changes, 8)]);
 });
 
-Deno.test("extents allocate: copies what lay in the rest of its blocks, holes as zeros", () => {
+test("extents allocate: copies what lay in the rest of its blocks, holes as zeros", () => {
   using files = new Memfds();
   const base = files.readOnly("abcdefghij"), other = files.file("0123456789");
   const old = new Uint8Array(64).fill(0x21), blocks = files.file(old);
@@ -460,7 +462,7 @@ Deno.test("extents allocate: copies what lay in the rest of its blocks, holes as
   assertEquals(read(map), "abcXYZ12..defg......");
 });
 
-Deno.test("extents allocate: what lies in the place it answers already is left there", () => {
+test("extents allocate: what lies in the place it answers already is left there", () => {
   using files = new Memfds();
   const overlay = files.file();
   const map = extents([], {
@@ -473,7 +475,7 @@ Deno.test("extents allocate: what lies in the place it answers already is left t
   assertEquals([...map], [extent(0, 8, overlay, 0)]);
 });
 
-Deno.test("extents allocate: may answer several extents, and less than was asked for", () => {
+test("extents allocate: may answer several extents, and less than was asked for", () => {
   using files = new Memfds();
   const blocks = files.file(), asked: ExtentRange[] = [];
   let place = 0;
@@ -494,7 +496,7 @@ Deno.test("extents allocate: may answer several extents, and less than was asked
   assertEquals([...map].map(({ offset, fileOffset }) => [offset, fileOffset]), [[1, 10], [3, 20], [5, 30], [7, 40]]);
 });
 
-Deno.test("extents allocate: what leaves out the beginning is ENOSPC, what follows a gap is not used", () => {
+test("extents allocate: what leaves out the beginning is ENOSPC, what follows a gap is not used", () => {
   using files = new Memfds();
   const blocks = files.file();
   const map = extents([], {
@@ -509,7 +511,7 @@ Deno.test("extents allocate: what leaves out the beginning is ENOSPC, what follo
   assertEquals([late.size, ...late], [0]);
 });
 
-Deno.test("extents allocate: what it answers is checked, and the error names it", async () => {
+test("extents allocate: what it answers is checked, and the error names it", async () => {
   using files = new Memfds();
   const a = files.file("abc"),
     cases: [Extent[], RegExp][] = [
@@ -531,7 +533,7 @@ Deno.test("extents allocate: what it answers is checked, and the error names it"
   assertEquals(text(files.content(a)), "abc");
 });
 
-Deno.test("extents allocate: nothing is moved to a file that cannot take all of it", () => {
+test("extents allocate: nothing is moved to a file that cannot take all of it", () => {
   using files = new Memfds();
   const base = files.readOnly(new Uint8Array(8192).fill(0x61)), sealed = files.file(new Uint8Array(4096), true);
   const room = files.file();
@@ -554,7 +556,7 @@ Deno.test("extents allocate: nothing is moved to a file that cannot take all of 
   assertEquals([read(two), two.size, [...two].length], ["abc", 3, 1]);
 });
 
-Deno.test("extents allocate: what it throws is the write's error, or makes it short", async () => {
+test("extents allocate: what it throws is the write's error, or makes it short", async () => {
   using files = new Memfds();
   const a = files.file("abc");
   const full = () => {
@@ -569,7 +571,7 @@ Deno.test("extents allocate: what it throws is the write's error, or makes it sh
   }
 });
 
-Deno.test("extents allocate: may be a promise; one call at a time, none for what has room by then", async () => {
+test("extents allocate: may be a promise; one call at a time, none for what has room by then", async () => {
   using files = new Memfds();
   const blocks = files.file(), asked: ExtentRange[] = [];
   let busy = 0;
@@ -592,7 +594,7 @@ Deno.test("extents allocate: may be a promise; one call at a time, none for what
   assertEquals([read(map), map.size], ["1234567890klmnopqxyt", 20]);
 });
 
-Deno.test("extents allocate: copies what was missing in the rest of its blocks", async () => {
+test("extents allocate: copies what was missing in the rest of its blocks", async () => {
   using files = new Memfds();
   const base = files.readOnly("abcdefghijklmnop"), blocks = files.file(), asked: ExtentRange[] = [];
   for (const later of [false, true]) {
@@ -614,7 +616,7 @@ Deno.test("extents allocate: copies what was missing in the rest of its blocks",
   }
 });
 
-Deno.test("extents truncate: cuts the map and not the files; what it adds reads as zeros", () => {
+test("extents truncate: cuts the map and not the files; what it adds reads as zeros", () => {
   using files = new Memfds();
   const a = files.file("abcdefghij"), asked: ExtentRange[] = [];
   const map = extents([extent(0, 10, a, 0)], {
@@ -637,7 +639,7 @@ Deno.test("extents truncate: cuts the map and not the files; what it adds reads 
   assertEquals([map.size, read(map, 0, 5), ...map], [0, ""]);
 });
 
-Deno.test("extents: ranges that are none are EINVAL, ends beyond 2^53-1 EFBIG", () => {
+test("extents: ranges that are none are EINVAL, ends beyond 2^53-1 EFBIG", () => {
   using files = new Memfds();
   const map = extents([extent(0, 3, files.file("abc"), 0)]), max = Number.MAX_SAFE_INTEGER;
   for (const bad of [-1, 0.5, NaN, Infinity, max + 1]) {
@@ -652,7 +654,7 @@ Deno.test("extents: ranges that are none are EINVAL, ends beyond 2^53-1 EFBIG", 
   assertEquals(map.size, 3);
 });
 
-Deno.test("extents sync: every descriptor that was written since the last fsync, and no other", () => {
+test("extents sync: every descriptor that was written since the last fsync, and no other", () => {
   using files = new Memfds();
   const written = files.file("abc"), idle = files.file("abc"), taking = files.file("abc");
   const map = extents([extent(0, 3, written, 0), extent(3, 3, idle, 0)], {
@@ -680,7 +682,7 @@ Deno.test("extents sync: every descriptor that was written since the last fsync,
   assertEquals(failure(() => fresh.sync(false)).syscall, "fsync");
 });
 
-Deno.test("extents sync: what was brought to storage is not brought again", () => {
+test("extents sync: what was brought to storage is not brought again", () => {
   using files = new Memfds();
   const fd = files.file("abc"), map = extents([extent(0, 3, fd, 0)]);
   map.write(bytes("x"), 0);
@@ -689,7 +691,7 @@ Deno.test("extents sync: what was brought to storage is not brought again", () =
   map.sync(false);
 });
 
-Deno.test("extents: a descriptor that its author closed is an EBADF that names the call", () => {
+test("extents: a descriptor that its author closed is an EBADF that names the call", () => {
   using files = new Memfds();
   const fd = files.file("abc"), map = extents([extent(0, 3, fd, 0)]);
   files.close(fd);
@@ -700,7 +702,7 @@ Deno.test("extents: a descriptor that its author closed is an EBADF that names t
   assertEquals([error.code, error.syscall], ["EBADF", "pwrite"]);
 });
 
-Deno.test("extents seek: holes of the map and of its files, and the one at the end", () => {
+test("extents seek: holes of the map and of its files, and the one at the end", () => {
   using files = new Memfds();
   const page = 4096, sparse = files.file();
   const c = libc();
@@ -734,16 +736,16 @@ Deno.test("extents seek: holes of the map and of its files, and the one at the e
   assertEquals([unknown.seek(3, SEEK_DATA), unknown.seek(3, SEEK_HOLE)], [3, 9]);
 });
 
-Deno.test("extents seek: leaves no descriptor behind", () => {
+test("extents seek: leaves no descriptor behind", () => {
   using files = new Memfds();
   const list = Array.from({ length: 5 }, (_, i) => extent(i, 1, files.file("abc"), i % 3));
-  const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  const count = () => readdirSync("/proc/self/fd").length;
   const before = count();
   assertEquals(extents(list).seek(0, SEEK_HOLE), 5);
   assertEquals(count(), before);
 });
 
-Deno.test("extents punch: a hole in what can be written, and in the map where there is allocate", () => {
+test("extents punch: a hole in what can be written, and in the map where there is allocate", () => {
   using files = new Memfds();
   const page = 4096, a = files.file("a".repeat(4 * page)), base = files.readOnly("0123456789");
   const map = extents([extent(0, 4 * page, a, 0)], { size: 5 * page });
@@ -776,7 +778,7 @@ Deno.test("extents punch: a hole in what can be written, and in the map where th
   assertEquals(asked, [{ offset: 11, length: 3 }]);
 });
 
-Deno.test("extents punch: without allocate what is missing is asked for, and may be punched", async () => {
+test("extents punch: without allocate what is missing is asked for, and may be punched", async () => {
   using files = new Memfds();
   const a = files.file("abcdefghij");
   const map = extents([], {
@@ -803,7 +805,7 @@ test("extents: zeros are written where the file system makes no holes", { needs:
   assertEquals(text(files.content(fd)), "ab....X...");
 });
 
-Deno.test("extents allocateRange: space in the files and from allocate", () => {
+test("extents allocateRange: space in the files and from allocate", () => {
   using files = new Memfds();
   const page = 4096, a = files.file(), blocks = files.file(), base = files.readOnly("0123456789");
   const map = extents([extent(0, page, a, page), extent(page, 10, base, 0)], {

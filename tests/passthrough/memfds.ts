@@ -30,6 +30,11 @@ export class Memfds implements Disposable {
     return fd;
   }
 
+  /** Takes over a descriptor. */
+  adopt(fd: number): number {
+    return this.#add(fd);
+  }
+
   /** A file open for reading and writing. `sealed`: it cannot grow. */
   file(content: string | Uint8Array = "", sealed = false): number {
     const data = typeof content === "string" ? bytes(content) : content;

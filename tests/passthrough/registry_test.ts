@@ -7,6 +7,7 @@ import type { OpenReply } from "../../src/fs/types.ts";
 import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
 import { Random } from "../support/random.ts";
 import { c, field, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const BACKING_OPEN = 0x4010e501, BACKING_CLOSE = 0x4004e502;
 const DIRECT_IO = 1, PASSTHROUGH = 128;
@@ -153,7 +154,7 @@ const RULES: readonly [what: string, steps: readonly (readonly [OpenReply | "rel
 ];
 
 for (const [what, steps] of RULES) {
-  Deno.test(`registry: ${what}`, () => {
+  test(`registry: ${what}`, () => {
     const { kernel, registry } = enabled();
     for (const [step, expected] of steps) {
       if (step === "release") {
@@ -179,7 +180,7 @@ for (const [what, steps] of RULES) {
   });
 }
 
-Deno.test("registry: inodes have ids of their own, also for one descriptor", () => {
+test("registry: inodes have ids of their own, also for one descriptor", () => {
   const { kernel, registry } = enabled();
   assertEquals([2, 3, 4].map((nodeid) => registry.open(nodeid, backed(9)).backingId), [1, 2, 3]);
   assertEquals([...kernel.ids], [[1, 9], [2, 9], [3, 9]]);
@@ -188,7 +189,7 @@ Deno.test("registry: inodes have ids of their own, also for one descriptor", () 
   assertEquals(registry.stats(), { registered: 3, closed: 1, open: 2, fallbacks: {} });
 });
 
-Deno.test("registry: a fallback is counted by its reason, and the file is served by us", () => {
+test("registry: a fallback is counted by its reason, and the file is served by us", () => {
   const { kernel, registry } = enabled();
   const refuse = (nodeid: number, errno: ErrnoName) => {
     kernel.refusal = errno;
@@ -225,14 +226,14 @@ Deno.test("registry: a fallback is counted by its reason, and the file is served
   assertStrictEquals(registry.open(2, backed(5)).backingId, 2);
 });
 
-Deno.test("registry: with stacking allowed, ELOOP is not explained by its lack", () => {
+test("registry: with stacking allowed, ELOOP is not explained by its lack", () => {
   const { kernel, registry } = enabled(2);
   kernel.refusal = "ELOOP";
   registry.open(2, backed(5));
   assertEquals(registry.stats().fallbacks, { "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 1 });
 });
 
-Deno.test("registry: handles opened before a reason to fall back was known are counted as well", () => {
+test("registry: handles opened before a reason to fall back was known are counted as well", () => {
   for (const reason of [null, "it is off"]) {
     const { registry } = enabled();
     registry.enable(reason);
@@ -246,7 +247,7 @@ Deno.test("registry: handles opened before a reason to fall back was known are c
   }
 });
 
-Deno.test("registry: a file that is closed is not what the inode's next open gets", () => {
+test("registry: a file that is closed is not what the inode's next open gets", () => {
   const { registry } = enabled();
   registry.open(2, CACHED);
   const [a, b] = ["a", "b"].map((memfd) => registry.register({ memfd }));
@@ -258,7 +259,7 @@ Deno.test("registry: a file that is closed is not what the inode's next open get
   assertThrows(() => registry.open(3, { backing: a }), FuseError, "closed");
 });
 
-Deno.test("registry: a descriptor as it is serves the handle that it was answered for, and no other", () => {
+test("registry: a descriptor as it is serves the handle that it was answered for, and no other", () => {
   const { kernel, registry } = enabled();
   kernel.refusal = "ELOOP";
   const first = registry.open(2, backed(5)), second = registry.open(2, backed(6)), none = registry.open(2, CACHED);
@@ -271,7 +272,7 @@ Deno.test("registry: a descriptor as it is serves the handle that it was answere
   assertEquals([...kernel.ids], [[1, 5]]);
 });
 
-Deno.test("registry: opens that did not ask are no fallbacks", () => {
+test("registry: opens that did not ask are no fallbacks", () => {
   const { registry } = enabled();
   registry.enable("it is off");
   registry.open(2, { backing: registry.register({ memfd: "a" }) });
@@ -280,7 +281,7 @@ Deno.test("registry: opens that did not ask are no fallbacks", () => {
   assertEquals(registry.stats().fallbacks, { "it is off": 1 });
 });
 
-Deno.test("registry: a refused open with directIo leaves the way open for the next", () => {
+test("registry: a refused open with directIo leaves the way open for the next", () => {
   const { kernel, registry } = enabled();
   kernel.refusal = "EMFILE";
   assertStrictEquals(registry.open(2, { backing: 5, directIo: true }).backingId, 0);
@@ -288,7 +289,7 @@ Deno.test("registry: a refused open with directIo leaves the way open for the ne
   assertStrictEquals(registry.open(2, backed(5)).backingId, 1);
 });
 
-Deno.test("registry: EPERM is about us, not about a file: it is remembered and explained", () => {
+test("registry: EPERM is about us, not about a file: it is remembered and explained", () => {
   const { kernel, registry } = enabled();
   kernel.open(9, backed(7), registry.open(9, backed(7)));
   kernel.refusal = "EPERM";
@@ -310,7 +311,7 @@ Deno.test("registry: EPERM is about us, not about a file: it is remembered and e
   assertEquals(kernel.closed, [1]);
 });
 
-Deno.test("registry: before the handshake and without passthrough the kernel is never asked", () => {
+test("registry: before the handshake and without passthrough the kernel is never asked", () => {
   const kernel = new Kernel();
   const registry = new Registry(libc(), kernel as unknown as Device, 1);
   assertMatch(registry.unavailable!, /handshake/);
@@ -325,7 +326,7 @@ Deno.test("registry: before the handshake and without passthrough the kernel is 
   assertEquals(kernel.asked, []);
 });
 
-Deno.test("registry: the end of the session closes every id, once", () => {
+test("registry: the end of the session closes every id, once", () => {
   const { kernel, registry } = enabled();
   for (const nodeid of [2, 2, 3, 4]) registry.open(nodeid, backed(nodeid));
   registry.open(5, CACHED);
@@ -340,7 +341,7 @@ Deno.test("registry: the end of the session closes every id, once", () => {
   assertEquals(kernel.asked, [2, 3, 4]);
 });
 
-Deno.test("registry: any opens and releases of some inodes are answered as the kernel takes them", () => {
+test("registry: any opens and releases of some inodes are answered as the kernel takes them", () => {
   const random = new Random(7);
   const modes = new Set<Mode>();
   for (let round = 0; round < 200; round++) {
@@ -369,7 +370,7 @@ Deno.test("registry: any opens and releases of some inodes are answered as the k
   assertStrictEquals(modes.size, 3);
 });
 
-Deno.test("registry: from the bytes of OPEN and CREATE to those of RELEASE", async () => {
+test("registry: from the bytes of OPEN and CREATE to those of RELEASE", async () => {
   const kernel = new Kernel();
   const registry = new Registry(libc(), kernel as unknown as Device, 1);
   const wire = new Wire(

@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { HOLE, Runs, UNKNOWN } from "../../src/passthrough/runs.ts";
 import { Random } from "../support/random.ts";
+import { test } from "../support/harness.ts";
 
 type Run = [start: number, end: number, file: number, place: number];
 
@@ -27,7 +28,7 @@ function fewest(bytes: readonly (readonly [number, number])[]): Run[] {
   return list;
 }
 
-Deno.test("Runs: made of extents, with what lies between them and behind them", () => {
+test("Runs: made of extents, with what lies between them and behind them", () => {
   const extents = [
     { offset: 10, length: 10, file: 7, fileOffset: 100 },
     { offset: 20, length: 5, file: 7, fileOffset: 110 },
@@ -54,7 +55,7 @@ Deno.test("Runs: made of extents, with what lies between them and behind them", 
   assertEquals(walk(new Runs([], 9, UNKNOWN)), [[0, 9, UNKNOWN, 0], [9, Infinity, HOLE, 0]]);
 });
 
-Deno.test("Runs assign: neighbours that continue each other become one, others do not", () => {
+test("Runs assign: neighbours that continue each other become one, others do not", () => {
   const runs = new Runs();
   runs.assign(0, 10, 5, 100);
   runs.assign(20, 30, 5, 120);
@@ -77,7 +78,7 @@ Deno.test("Runs assign: neighbours that continue each other become one, others d
   assertEquals(runs.count, 1);
 });
 
-Deno.test("Runs: any assignments, of few and of many runs, leave what an array has, in as few runs", () => {
+test("Runs: any assignments, of few and of many runs, leave what an array has, in as few runs", () => {
   for (let seed = 1; seed <= 6; seed++) {
     const random = new Random(seed);
     const size = seed % 2 ? 60 : 4000, longest = seed % 3 === 0 ? size : 6;
