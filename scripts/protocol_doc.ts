@@ -71,7 +71,7 @@ function consequence(opcode: OpcodeName, docs: Docs): string {
 }
 
 /** A table, its columns aligned as the formatter has them. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const cells = rows.map((line) => line.map((cell) => cell.replaceAll("|", "\\|")));
   const widths = head.map((title, i) => Math.max(title.length, 3, ...cells.map((line) => line[i].length)));
   const line = (texts: readonly string[]) => `| ${texts.map((text, i) => text.padEnd(widths[i])).join(" | ")} |`;
@@ -81,7 +81,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 const WIDTH = 120;
 
 /** A paragraph or an item of a list, in lines as long as the formatter has them. */
-function wrapped(text: string, bullet = ""): string {
+export function wrapped(text: string, bullet = ""): string {
   const lines: string[] = [];
   let current = bullet;
   for (const word of text.split(" ")) {

@@ -4,6 +4,7 @@
  *
  *     deno run --allow-ffi scripts/bench/file_server.ts MOUNTPOINT
  */
+import process from "node:process";
 import { type Attr, mount, ROOT_ID } from "../../mod.ts";
 
 const data = new Uint8Array(1 << 20).fill(65);
@@ -19,7 +20,7 @@ await using session = await mount(
     flush: () => {},
     release: () => {},
   },
-  Deno.args[0],
+  process.argv[2],
   // Like the bare loop; libfuse turns it on, which costs it a GETATTR before each read.
   { allowOther: true, autoInvalData: false },
 );

@@ -75,6 +75,8 @@ export const u53: Field<number> = {
   get: (at, path) => `u53get(v,${at},${JSON.stringify(path)})`,
   put: (at, x, path) => `u53put(v,${at},${x},${JSON.stringify(path)});`,
 };
+/** {@linkcode u53} that says how far a file is to reach: reading more than 2^53-1 is an EFBIG. */
+export const filesize: Field<number> = { ...u53, get: (at, path) => `u53get(v,${at},${JSON.stringify(path)},"EFBIG")` };
 /** Signed, 64 bits, as a number, with the same bound on both sides. */
 export const i53: Field<number> = {
   size: 8,
@@ -107,22 +109,27 @@ export function padding(of: Padding, count: number): Padding {
   return pad(of.size * count, of.align);
 }
 
-/** A number that does not fit: the errno is EOVERFLOW. */
+/** A number that does not fit: the errno is EOVERFLOW, or EFBIG where a file would have to be that large. */
 export class OverflowError extends RangeError {
   override name = "OverflowError";
   /** As node spells it, so that the one errno mapping finds it. */
-  readonly code = "EOVERFLOW";
+  readonly code: "EOVERFLOW" | "EFBIG";
+
+  constructor(message: string, code: "EOVERFLOW" | "EFBIG" = "EOVERFLOW") {
+    super(message);
+    this.code = code;
+  }
 }
 
 const TWO32 = 4294967296;
 
-function overflow(path: string, value: unknown): never {
-  throw new OverflowError(`${path}: ${value} is not a whole number within 2^53-1`);
+function overflow(path: string, value: unknown, code?: OverflowError["code"]): never {
+  throw new OverflowError(`${path}: ${value} is not a whole number within 2^53-1`, code);
 }
 
-function u53get(v: DataView, at: number, path: string): number {
+function u53get(v: DataView, at: number, path: string, code?: OverflowError["code"]): number {
   const high = v.getUint32(at + 4, true);
-  if (high > 0x1fffff) overflow(path, v.getBigUint64(at, true));
+  if (high > 0x1fffff) overflow(path, v.getBigUint64(at, true), code);
   return high * TWO32 + v.getUint32(at, true);
 }
 

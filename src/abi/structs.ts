@@ -2,10 +2,11 @@
  * Every struct of the protocol, spelled as in `linux/fuse.h`. Flexible arrays at the end (names, groups) are not part
  * of a struct; `since.ts` has the minor versions.
  *
- * A 64-bit field is a number (`u53`) where it is handed out by the server or counts bytes, and a bigint (`u64`) where
- * the kernel may use all bits. The parts that carry nothing are named and written as zero.
+ * A 64-bit field is a number (`u53`) where it is handed out by the server or counts bytes (`filesize` where a file is to
+ * grow by it), and a bigint (`u64`) where the kernel may use all bits. The parts that carry nothing are named and written
+ * as zero.
  */
-import { i32, i53, pad16, pad32, pad64, pad8, padding, struct, u16, u32, u53, u64, u64n } from "./layout.ts";
+import { filesize, i32, i53, pad16, pad32, pad64, pad8, padding, struct, u16, u32, u53, u64, u64n } from "./layout.ts";
 
 export const fuse_attr = struct("fuse_attr", 88, {
   ino: u64n,
@@ -159,7 +160,7 @@ export const fuse_setattr_in = struct("fuse_setattr_in", 88, {
   valid: u32,
   padding: pad32,
   fh: u53,
-  size: u53,
+  size: filesize,
   lock_owner: u64,
   atime: i53,
   mtime: i53,
@@ -218,7 +219,7 @@ export const fuse_read_in = struct("fuse_read_in", 40, {
 
 export const fuse_write_in = struct("fuse_write_in", 40, {
   fh: u53,
-  offset: u53,
+  offset: filesize,
   size: u32,
   write_flags: u32,
   lock_owner: u64,
@@ -373,8 +374,8 @@ export const fuse_notify_poll_wakeup_out = struct("fuse_notify_poll_wakeup_out",
 
 export const fuse_fallocate_in = struct("fuse_fallocate_in", 32, {
   fh: u53,
-  offset: u53,
-  length: u53,
+  offset: filesize,
+  length: filesize,
   mode: u32,
   padding: pad32,
 });
@@ -466,7 +467,8 @@ export const fuse_backing_map = struct("fuse_backing_map", 16, {
 
 export const fuse_lseek_in = struct("fuse_lseek_in", 24, {
   fh: u53,
-  offset: u53,
+  // A `loff_t` as the caller gave it.
+  offset: i53,
   whence: u32,
   padding: pad32,
 });
@@ -480,7 +482,7 @@ export const fuse_copy_file_range_in = struct("fuse_copy_file_range_in", 56, {
   off_in: u53,
   nodeid_out: u53,
   fh_out: u53,
-  off_out: u53,
+  off_out: filesize,
   len: u53,
   flags: u53,
 });

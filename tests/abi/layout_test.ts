@@ -19,6 +19,8 @@ import {
 } from "../../src/abi/layout.ts";
 import { ERRNO, errnoOf } from "../../src/errno.ts";
 import { Random } from "../support/random.ts";
+import { test } from "../support/harness.ts";
+import { toHex } from "../support/hex.ts";
 
 const MAX = Number.MAX_SAFE_INTEGER;
 
@@ -28,10 +30,10 @@ function room(size = 64): DataView<ArrayBuffer> {
 }
 
 function hex(view: DataView, from: number, to: number): string {
-  return new Uint8Array(view.buffer, from, to - from).toHex();
+  return toHex(new Uint8Array(view.buffer, from, to - from));
 }
 
-Deno.test("struct: fields lie in order, little-endian, at C's offsets", () => {
+test("struct: fields lie in order, little-endian, at C's offsets", () => {
   const s = struct("s", 32, { a: u8, _: pad8, b: u16, c: u32, d: u64, e: i32, __: pad32, f: u53 });
   assertEquals(s.layout.map(({ name, offset, size }) => [name, offset, size]), [
     ["a", 0, 1],
@@ -54,7 +56,7 @@ Deno.test("struct: fields lie in order, little-endian, at C's offsets", () => {
   assertEquals(s.read(view, 8), value);
 });
 
-Deno.test("struct: writing touches its own bytes alone and makes padding zero", () => {
+test("struct: writing touches its own bytes alone and makes padding zero", () => {
   const s = struct("s", 64, {
     a: u8,
     p: padding(pad8, 1),
@@ -68,7 +70,7 @@ Deno.test("struct: writing touches its own bytes alone and makes padding zero", 
   assertStrictEquals(hex(view, 0, 80), "ff".repeat(8) + "aa" + "00".repeat(55) + "bb".repeat(8) + "ff".repeat(8));
 });
 
-Deno.test("struct: a stated size that contradicts the fields is a TypeError", () => {
+test("struct: a stated size that contradicts the fields is a TypeError", () => {
   assertThrows(() => struct("s", 8, { a: u32 }), TypeError, "struct s: stated as 8 bytes, but its fields take 4");
   assertThrows(() => struct("s", 4, { a: u32, b: u32 }), TypeError, "but its fields take 8");
   // C would pad the end.
@@ -76,7 +78,7 @@ Deno.test("struct: a stated size that contradicts the fields is a TypeError", ()
   assertThrows(() => struct("s", 16, { a: u64, b: u32 }), TypeError, "but its fields take 12");
 });
 
-Deno.test("struct: a hole that is not named is a TypeError", () => {
+test("struct: a hole that is not named is a TypeError", () => {
   const cases: [Field<unknown>, Field<unknown>][] = [
     [u8, u16],
     [u8, u32],
@@ -97,7 +99,7 @@ Deno.test("struct: a hole that is not named is a TypeError", () => {
   assertThrows(() => struct("s", 16, { a: u32, inner }), TypeError, "a hole before inner");
 });
 
-Deno.test("struct: nested structs read and write as nested values", () => {
+test("struct: nested structs read and write as nested values", () => {
   const inner = struct("inner", 16, { x: u53, y: u32, p: pad32 });
   const middle = struct("middle", 24, { k: i32, l: u16, p: pad16, inner });
   const outer = struct("outer", 56, { a: u32, p: pad32, middle, b: u64, second: inner });
@@ -119,7 +121,7 @@ Deno.test("struct: nested structs read and write as nested values", () => {
   assertEquals(inner.read(view, 44), value.second);
 });
 
-Deno.test("struct: reading and writing at random offsets round-trips random values", () => {
+test("struct: reading and writing at random offsets round-trips random values", () => {
   const random = new Random(1);
   const inner = struct("inner", 24, { i: i53, n: u64n, h: u16, q: padding(pad8, 6) });
   const s = struct("s", 72, { a: u8, b: u8, c: u16, d: u32, e: i32, p: pad32, inner, f: u53, g: u64, h: u53, j: i53 });
@@ -150,7 +152,7 @@ Deno.test("struct: reading and writing at random offsets round-trips random valu
   }
 });
 
-Deno.test("u53: reads and writes up to 2^53-1; beyond is an OverflowError that names the field", () => {
+test("u53: reads and writes up to 2^53-1; beyond is an OverflowError that names the field", () => {
   const inner = struct("inner", 8, { x: u53 });
   const s = struct("s", 16, { a: u53, inner });
   const view = room();
@@ -174,7 +176,7 @@ Deno.test("u53: reads and writes up to 2^53-1; beyond is an OverflowError that n
   }
 });
 
-Deno.test("i53: reads and writes from -(2^53-1) to 2^53-1; beyond is an OverflowError", () => {
+test("i53: reads and writes from -(2^53-1) to 2^53-1; beyond is an OverflowError", () => {
   const s = struct("s", 8, { a: i53 });
   const view = room();
   for (const n of [0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 32 + 1, 2 ** 52 + 1, MAX]) {
@@ -195,11 +197,11 @@ Deno.test("i53: reads and writes from -(2^53-1) to 2^53-1; beyond is an Overflow
   }
 });
 
-Deno.test("OverflowError: is answered as EOVERFLOW", () => {
+test("OverflowError: is answered as EOVERFLOW", () => {
   assertStrictEquals(errnoOf(new OverflowError("x")), ERRNO.EOVERFLOW);
 });
 
-Deno.test("u64: all bits, as a bigint", () => {
+test("u64: all bits, as a bigint", () => {
   const s = struct("s", 8, { a: u64 });
   const view = room();
   for (const a of [0n, 1n, 2n ** 32n, 2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
@@ -209,7 +211,7 @@ Deno.test("u64: all bits, as a bigint", () => {
   }
 });
 
-Deno.test("u64n: a number where it is safe, a bigint beyond; takes both", () => {
+test("u64n: a number where it is safe, a bigint beyond; takes both", () => {
   const s = struct("s", 8, { a: u64n });
   const view = room();
   for (const a of [0n, 1n, 2n ** 32n + 1n, BigInt(MAX), 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n, 2n ** 64n - 1n]) {
@@ -222,7 +224,7 @@ Deno.test("u64n: a number where it is safe, a bigint beyond; takes both", () => 
   for (const a of [-1, 2 ** 53, NaN]) assertThrows(() => s.write(view, 0, { a }), OverflowError, "s.a");
 });
 
-Deno.test("pick: reads some fields under other names", () => {
+test("pick: reads some fields under other names", () => {
   const inner = struct("inner", 8, { x: u32, y: u32 });
   const s = struct("s", 24, { a: u32, b: u32, c: u53, inner });
   const view = room();
@@ -236,7 +238,7 @@ Deno.test("pick: reads some fields under other names", () => {
   assertThrows(() => s.pick({ d: "d" as "a" }), TypeError, "struct s has no field d");
 });
 
-Deno.test("struct: a view that ends too early is a RangeError, never a short read", () => {
+test("struct: a view that ends too early is a RangeError, never a short read", () => {
   const s = struct("s", 16, { a: u64, b: u53 });
   const view = new DataView(new ArrayBuffer(20));
   assertThrows(() => s.read(view, 8), RangeError);

@@ -3,6 +3,7 @@ import type { Struct } from "../../src/abi/layout.ts";
 import * as structs from "../../src/abi/structs.ts";
 import header from "../fixtures/fuse-7.45.json" with { type: "json" };
 import { Random } from "../support/random.ts";
+import { test } from "../support/harness.ts";
 
 interface Member {
   readonly name: string;
@@ -30,13 +31,13 @@ function at(value: Value, path: readonly string[]): unknown {
   return path.reduce<any>((inner, name) => inner?.[name], value);
 }
 
-Deno.test("structs: every struct of the header is declared under its name, and no other", () => {
+test("structs: every struct of the header is declared under its name, and no other", () => {
   assertEquals([...ours.keys()].sort(), [...theirs.keys()].sort());
   for (const [name, struct] of ours) assertStrictEquals(struct.name, name);
 });
 
 for (const [name, { size, fields }] of theirs) {
-  Deno.test(`structs: ${name} lies in memory as in the header`, () => {
+  test(`structs: ${name} lies in memory as in the header`, () => {
     const struct = ours.get(name)!;
     assertStrictEquals(struct.size, size);
     const expected = fields.filter((field) => field.size > 0);
@@ -49,7 +50,7 @@ for (const [name, { size, fields }] of theirs) {
     }
   });
 
-  Deno.test(`structs: ${name} reads each field from its bytes and from no others`, () => {
+  test(`structs: ${name} reads each field from its bytes and from no others`, () => {
     const struct = ours.get(name)!;
     const view = new DataView(new ArrayBuffer(size));
     const zero = struct.read(view, 0);
@@ -78,7 +79,7 @@ for (const [name, { size, fields }] of theirs) {
     }
   });
 
-  Deno.test(`structs: ${name} writes what it reads, and zero elsewhere`, () => {
+  test(`structs: ${name} writes what it reads, and zero elsewhere`, () => {
     const struct = ours.get(name)!;
     const random = new Random(size);
     const zero = struct.read(new DataView(new ArrayBuffer(size)), 0);
@@ -94,7 +95,7 @@ for (const [name, { size, fields }] of theirs) {
   });
 }
 
-Deno.test("structs: every field of the header that has a name carries a value", () => {
+test("structs: every field of the header that has a name carries a value", () => {
   const bytes = new Set(["fuse_uring_req_header.in_out", "fuse_uring_req_header.op_in"]);
   for (const [name, { size }] of theirs) {
     const zero = ours.get(name)!.read(new DataView(new ArrayBuffer(size)), 0);

@@ -3,6 +3,7 @@ import { cstring, decodeName, encodeName, encodeNameInto } from "../../src/abi/t
 import { FuseError } from "../../src/errno.ts";
 import { run, test } from "../support/harness.ts";
 import { Random } from "../support/random.ts";
+import { toHex } from "../support/hex.ts";
 
 /** Bytes as the string that has each of them escaped. */
 function escaped(...bytes: number[]): string {
@@ -34,7 +35,7 @@ function spoilt(random: Random): Uint8Array {
   return Uint8Array.from(parts.filter((b) => b !== 0));
 }
 
-Deno.test("decodeName, encodeName: any bytes come back the same", () => {
+test("decodeName, encodeName: any bytes come back the same", () => {
   const random = new Random(2);
   for (let i = 0; i < 4000; i++) {
     const bytes = i % 2 === 0 ? spoilt(random) : random.bytes(random.below(200)).map((b) => b || 1);
@@ -44,7 +45,7 @@ Deno.test("decodeName, encodeName: any bytes come back the same", () => {
   assertEquals(encodeName(decodeName(long)), long);
 });
 
-Deno.test("decodeName, encodeName: what is UTF-8 is decoded as UTF-8, each code point", () => {
+test("decodeName, encodeName: what is UTF-8 is decoded as UTF-8, each code point", () => {
   const utf8 = new TextEncoder();
   let all = "";
   for (let point = 1; point <= 0x10ffff; point += point < 0x3000 ? 1 : 37) {
@@ -62,11 +63,11 @@ Deno.test("decodeName, encodeName: what is UTF-8 is decoded as UTF-8, each code 
   assertEquals(encodeName(all), utf8.encode(all));
 });
 
-Deno.test("decodeName: a byte order mark is part of the name", () => {
+test("decodeName: a byte order mark is part of the name", () => {
   assertDecodes([0xef, 0xbb, 0xbf, 0x61], "\ufeffa");
 });
 
-Deno.test("decodeName: each byte of what is not UTF-8 is escaped by itself", () => {
+test("decodeName: each byte of what is not UTF-8 is escaped by itself", () => {
   for (let b = 0x80; b <= 0xff; b++) {
     assertDecodes([b], escaped(b));
     assertDecodes([0x61, b, 0x62], "a" + escaped(b) + "b");
@@ -96,7 +97,7 @@ Deno.test("decodeName: each byte of what is not UTF-8 is escaped by itself", () 
   assertDecodes([0xf0, 0x9f, 0xc3, 0xa9], escaped(0xf0, 0x9f) + "é");
 });
 
-Deno.test("decodeName: only the given part of the bytes", () => {
+test("decodeName: only the given part of the bytes", () => {
   const bytes = Uint8Array.from([0xff, 0x61, 0xc3, 0xa9, 0x62, 0xff]);
   assertStrictEquals(decodeName(bytes, 1, 5), "aéb");
   assertStrictEquals(decodeName(bytes, 1, 3), "a" + escaped(0xc3));
@@ -107,7 +108,7 @@ Deno.test("decodeName: only the given part of the bytes", () => {
   assertStrictEquals(decodeName(bytes.subarray(1, 5)), "aéb");
 });
 
-Deno.test("encodeName: a surrogate that stands for no byte is EILSEQ", () => {
+test("encodeName: a surrogate that stands for no byte is EILSEQ", () => {
   for (const text of ["\ud800", "a\udbffb", "\udc00", "\udc7f", "\udd00", "\udfff", "\ud83d\ud83d\ude00", "\ud800é"]) {
     for (const encode of [encodeName, cstring]) {
       assertStrictEquals(assertThrows(() => encode(text), FuseError).code, "EILSEQ");
@@ -117,7 +118,7 @@ Deno.test("encodeName: a surrogate that stands for no byte is EILSEQ", () => {
   assertEquals(encodeName("\ud800\udc80"), new TextEncoder().encode("\u{10080}"));
 });
 
-Deno.test("encodeName: a NUL is EINVAL", () => {
+test("encodeName: a NUL is EINVAL", () => {
   for (const text of ["\0", "a\0b", "é\0"]) {
     for (const encode of [encodeName, cstring]) {
       assertStrictEquals(assertThrows(() => encode(text), FuseError).code, "EINVAL");
@@ -125,14 +126,14 @@ Deno.test("encodeName: a NUL is EINVAL", () => {
   }
 });
 
-Deno.test("encodeNameInto: writes at the place and answers the end", () => {
+test("encodeNameInto: writes at the place and answers the end", () => {
   const target = new Uint8Array(16).fill(0xff);
   assertStrictEquals(encodeNameInto("a€😀" + escaped(0x80), target, 3), 12);
-  assertEquals(target.toHex(), "ffffff" + "61" + "e282ac" + "f09f9880" + "80" + "ffffffff");
+  assertEquals(toHex(target), "ffffff" + "61" + "e282ac" + "f09f9880" + "80" + "ffffffff");
   assertStrictEquals(encodeNameInto("", target, 5), 5);
 });
 
-Deno.test("encodeName, cstring: names of every length, each in memory of its own", () => {
+test("encodeName, cstring: names of every length, each in memory of its own", () => {
   const first = encodeName("first");
   const firstC = cstring("first");
   for (const length of [0, 1, 255, 4094, 4095, 4096, 4097, 9000]) {
@@ -156,7 +157,7 @@ test("decodeName: agrees with Python's surrogateescape", { needs: ["tool:python3
   const program = `import sys
 for line in sys.stdin:
     print(bytes.fromhex(line).decode("utf-8", "surrogateescape").encode("utf-16-be", "surrogatepass").hex())`;
-  const input = cases.map((bytes) => bytes.toHex()).join("\n") + "\n";
+  const input = cases.map(toHex).join("\n") + "\n";
   const { code, stdout, stderr } = await run(["python3", "-c", program], { input });
   assertStrictEquals(code, 0, stderr);
   const ours = cases.map((bytes) => units(decodeName(bytes)).map((u) => u.toString(16).padStart(4, "0")).join(""));

@@ -1,4 +1,7 @@
 import { assert, assertEquals, assertGreater, assertMatch } from "@std/assert";
+import fs from "node:fs/promises";
+import os from "node:os";
+import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import type { Diagnosis } from "../../doctor.ts";
 import { memory } from "../../kit.ts";
@@ -6,12 +9,11 @@ import { mount } from "../../mod.ts";
 import { diagnose } from "../../src/doctor/diagnose.ts";
 import { ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
 import { settle } from "../mount/settle.ts";
-import { mountsUnder, openFds, run, type TempDir, tempDir, test } from "../support/harness.ts";
+import { command, invocation, mountsUnder, openFds, run, type TempDir, tempDir, test } from "../support/harness.ts";
 
 // What is opened in a test has to be closed in it.
 libc();
 
-const PROGRAM = new URL("print.ts", import.meta.url).pathname;
 const UNSHARED = ["root", "fuse", "tool:unshare"] as const;
 
 /** State and value of each finding that is named. */
@@ -33,16 +35,19 @@ function consistent(diagnosis: Diagnosis): void {
 
 /** The entries of a folder. */
 async function list(folder: string): Promise<string[]> {
-  return (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name);
+  return await fs.readdir(folder);
 }
 
 /** Sets variables of the environment until it is disposed. */
 function environment(values: Record<string, string>): Disposable {
-  const before = Object.keys(values).map((name) => [name, Deno.env.get(name)] as const);
-  for (const [name, value] of Object.entries(values)) Deno.env.set(name, value);
+  const before = Object.keys(values).map((name) => [name, process.env[name]] as const);
+  for (const [name, value] of Object.entries(values)) process.env[name] = value;
   return {
     [Symbol.dispose]() {
-      for (const [name, value] of before) value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
+      for (const [name, value] of before) {
+        if (value === undefined) delete process.env[name];
+        else process.env[name] = value;
+      }
     },
   };
 }
@@ -50,14 +55,14 @@ function environment(values: Record<string, string>): Disposable {
 /** What another process finds that runs `$PRINT`; its TMPDIR has to end up empty. */
 async function elsewhere(
   dir: TempDir,
-  command: readonly string[],
+  words: readonly string[],
   env: Record<string, string> = {},
 ): Promise<Diagnosis> {
   const tmp = dir.join(`tmp-${crypto.randomUUID()}`);
-  await Deno.mkdir(tmp);
+  await fs.mkdir(tmp);
   // Not among the arguments: node:child_process of this runtime takes them for a command line of Node's there.
-  const PRINT = `${Deno.execPath()} run --allow-ffi --no-prompt ${PROGRAM}`;
-  const { code, stdout, stderr } = await run(command, { env: { PRINT, TMPDIR: tmp, ...env } });
+  const PRINT = command("./print.ts", import.meta.url).join(" ");
+  const { code, stdout, stderr } = await run(words, { env: { PRINT, TMPDIR: tmp, ...env } });
   assertEquals(code, 0, stderr);
   assertEquals(await list(tmp), []);
   assertEquals(await mountsUnder(dir.path), []);
@@ -86,8 +91,8 @@ test(
     assertEquals(await mountsUnder(dir.path), []);
     consistent(d);
 
-    const read = async (path: string) => (await Deno.readTextFile(path)).trim();
-    assertEquals(d.kernel.value, { release: Deno.osRelease(), architecture: Deno.build.arch });
+    const read = async (path: string) => (await fs.readFile(path, "utf8")).trim();
+    assertEquals(d.kernel.value, { release: os.release(), architecture: libc().architecture });
     assertEquals(pick(d, "device", "sysAdmin", "mounting"), {
       device: ["ok", true],
       sysAdmin: [d.userNamespace.value === "initial" ? "ok" : "limited", true],
@@ -95,7 +100,7 @@ test(
     });
     assertEquals(
       d.userNamespace.value === "initial",
-      await Deno.readLink("/proc/self/ns/user") === "user:[4026531837]",
+      await fs.readlink("/proc/self/ns/user") === "user:[4026531837]",
     );
     const limit = await read("/proc/sys/fs/fuse/max_pages_limit").catch(() => "256");
     assertEquals(d.maxPages.value, { limit: Number(limit), maxWrite: Number(limit) * 4096 });
@@ -117,7 +122,7 @@ test(
 
 test("diagnose: no descriptor is lost with a path, be it a file or a folder", { needs: ["root", "fuse"] }, async () => {
   await using dir = await tempDir();
-  await Deno.writeTextFile(dir.join("file"), "content");
+  await fs.writeFile(dir.join("file"), "content");
   await diagnose({ path: dir.path });
   await settle();
   const before = await openFds();
@@ -167,7 +172,7 @@ test("diagnose: paths that this thread serves do not hang it", { needs: ["root",
   await using session = await mount(memory(), dir.path, { signals: false });
   assertEquals(session.passthrough.unavailable, null);
   await run(`echo > ${dir.path}/fusermount3 && chmod 755 ${dir.path}/fusermount3`);
-  using _ = environment({ TMPDIR: dir.path, PATH: `${dir.path}:${Deno.env.get("PATH")}` });
+  using _ = environment({ TMPDIR: dir.path, PATH: `${dir.path}:${process.env.PATH}` });
   const d = await diagnose({ path: dir.join("fusermount3") });
   consistent(d);
   assertEquals(pick(d, "mounting", "helper"), {
@@ -184,9 +189,9 @@ test("diagnose: as an ordinary user, with the device and without it", { needs: O
   await using place = await ordinaryPlace({ conf: "  user_allow_other # for all" });
   const tmp = await place.folder("tmp");
   const look = async () => {
-    const print = `${place.root}tests/doctor/print.ts`;
-    const command = ["env", `TMPDIR=${tmp}`, "sh", "-ec", `exec ${place.deno} run --allow-ffi --no-prompt ${print} /`];
-    const { code, stdout, stderr } = await run(place.asUser(command));
+    const print = invocation(`${place.root}tests/doctor/print.ts`, "/").join(" ");
+    const words = ["env", `TMPDIR=${tmp}`, "sh", "-ec", `exec ${place.deno} ${print}`];
+    const { code, stdout, stderr } = await run(place.asUser(words));
     assertEquals(code, 0, stderr);
     assertEquals(await list(tmp), []);
     assertEquals(await place.mountsUnder(tmp), []);
@@ -249,7 +254,7 @@ test("diagnose: without /dev/fuse", { needs: UNSHARED }, async () => {
   const d = await elsewhere(dir, inside(absent));
   nothing(d);
   // Whether the module is there shows when it is opened, or else in /proc/misc.
-  const loaded = /^ *203 /m.test(await Deno.readTextFile("/proc/misc"));
+  const loaded = /^ *203 /m.test(await fs.readFile("/proc/misc", "utf8"));
   assertEquals(pick(d, "cuse"), { cuse: [loaded ? "ok" : "unknown", loaded ? true : undefined] });
 });
 
@@ -292,11 +297,11 @@ test("diagnose: a worse machine", { needs: [...UNSHARED, "tool:fusermount3", "to
     ulimit -n 4000
     exec $PRINT
   `;
-  await Deno.mkdir(dir.join("control"));
+  await fs.mkdir(dir.join("control"));
   const umount = "umount /sys/fs/fuse/connections 2> /dev/null || true\n";
   const d = await elsewhere(dir, inside(umount + script), { DIR: dir.path });
   assertEquals(pick(d, "kernel", "maxPages", "maxBackground", "ioUring", "allowOther", "fusectl", "descriptors"), {
-    kernel: ["limited", { release: "5.4.0-150-generic", architecture: Deno.build.arch }],
+    kernel: ["limited", { release: "5.4.0-150-generic", architecture: libc().architecture }],
     maxPages: ["limited", { limit: 64, maxWrite: 64 * 4096 }],
     maxBackground: ["limited", 12],
     ioUring: ["missing", { enabled: true, offered: false }],

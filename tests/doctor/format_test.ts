@@ -1,8 +1,9 @@
 import { assertStrictEquals } from "@std/assert";
 import type { Diagnosis, Finding } from "../../doctor.ts";
 import { formatDiagnosis } from "../../src/doctor/format.ts";
+import { test } from "../support/harness.ts";
 
-Deno.test("formatDiagnosis: aligned, with the remedy below", () => {
+test("formatDiagnosis: aligned, with the remedy below", () => {
   const findings: Finding[] = [
     { title: "kernel", state: "ok", value: {}, detail: "Linux 6.18" },
     { title: "mounting", state: "missing", detail: "EPERM", remedy: "be root" },

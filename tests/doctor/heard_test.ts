@@ -4,6 +4,7 @@ import { INIT_FLAG, type InitFlag } from "../../src/abi/flags.ts";
 import { ERRNO } from "../../src/errno.ts";
 import { backing, ioUring, mounting, passthrough, protocol } from "../../src/doctor/heard.ts";
 import type { Offer } from "../../src/session/handshake.ts";
+import { test } from "../support/harness.ts";
 
 const c = libc();
 
@@ -19,7 +20,7 @@ function offer(version: { major?: number; minor?: number } = {}, ...flags: InitF
   };
 }
 
-Deno.test("protocol: heard, newer than what is spoken here, refused, or by the release", () => {
+test("protocol: heard, newer than what is spoken here, refused, or by the release", () => {
   const heard = (minor: number) => protocol({ offer: offer({ minor }), backings: [1] }, "6.18.1");
   assertEquals(heard(40), { title: "protocol", state: "ok", value: { major: 7, minor: 40 }, detail: "7.40" });
   assertEquals(heard(46).detail, "7.46, used as 7.45");
@@ -35,7 +36,7 @@ Deno.test("protocol: heard, newer than what is spoken here, refused, or by the r
   }
 });
 
-Deno.test("mounting: done, done with trouble, refused, not tried", () => {
+test("mounting: done, done with trouble, refused, not tried", () => {
   const told = (trial: Parameters<typeof mounting>[0]) => {
     const { state, value, remedy } = mounting(trial, "do this");
     return [state, value, remedy];
@@ -46,7 +47,7 @@ Deno.test("mounting: done, done with trouble, refused, not tried", () => {
   assertEquals(told({ backings: [], failure: "no folder", remedy: "TMPDIR" }), ["unknown", undefined, "TMPDIR"]);
 });
 
-Deno.test("passthrough: what the kernel offers and says of a file", () => {
+test("passthrough: what the kernel offers and says of a file", () => {
   const told = (backings: number[], ...flags: InitFlag[]) => {
     const { state, value } = passthrough({ offer: offer({}, ...flags), backings });
     return [state, value];
@@ -59,7 +60,7 @@ Deno.test("passthrough: what the kernel offers and says of a file", () => {
   assertEquals(passthrough({ backings: [] }).state, "unknown");
 });
 
-Deno.test("backing: by what the kernel said at each depth, or else by the type", () => {
+test("backing: by what the kernel said at each depth, or else by the type", () => {
   const told = (type: string | undefined, first?: number, second?: number) => {
     const { state, value } = backing("/x", { path: "/x", type, file: 3 }, first, second);
     return [state, value!.maxStackDepth, value!.verified];
@@ -78,6 +79,6 @@ Deno.test("backing: by what the kernel said at each depth, or else by the type",
   assertEquals(backing("/x", undefined, undefined, undefined).state, "missing");
 });
 
-Deno.test("ioUring: offered is what counts", () => {
+test("ioUring: offered is what counts", () => {
   assertEquals(ioUring(c, { offer: offer({}, "FUSE_OVER_IO_URING"), backings: [] }).state, "ok");
 });

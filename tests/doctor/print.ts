@@ -1,4 +1,5 @@
 /** Prints a diagnosis as JSON: of the path that it is told, if any. */
+import process from "node:process";
 import { diagnose } from "../../doctor.ts";
 
-console.log(JSON.stringify(await diagnose({ path: Deno.args[0] })));
+console.log(JSON.stringify(await diagnose({ path: process.argv[2] })));

@@ -1,10 +1,12 @@
 import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
+import fs from "node:fs/promises";
+import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { cstring, decodeName } from "../../src/abi/text.ts";
 import { FuseError } from "../../src/errno.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
 import { type MountEntry, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
-import { openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
+import { command, openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
 import { settle } from "./settle.ts";
 import type { Plan, Report } from "./holder.ts";
 
@@ -25,9 +27,9 @@ function at(path: string): MountEntry | undefined {
 /** The children of this process, zombies too. */
 async function children(): Promise<number[]> {
   const found: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    const stat = /^\d+$/.test(name) && await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "");
-    if (stat && Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === Deno.pid) found.push(Number(name));
+  for (const name of await fs.readdir("/proc")) {
+    const stat = /^\d+$/.test(name) && await fs.readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
+    if (stat && Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === process.pid) found.push(Number(name));
   }
   return found.sort();
 }
@@ -43,8 +45,8 @@ async function guardOf(path: string): Promise<number> {
 /** The guards of a path. */
 async function guards(path: string): Promise<number[]> {
   const found: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    const line = /^\d+$/.test(name) && await Deno.readFile(`/proc/${name}/cmdline`).catch(() => undefined);
+  for (const name of await fs.readdir("/proc")) {
+    const line = /^\d+$/.test(name) && await fs.readFile(`/proc/${name}/cmdline`).catch(() => undefined);
     if (line && decodeName(line).includes(`\0fusewire-guard\0${path}\0`)) found.push(Number(name));
   }
   return found;
@@ -131,9 +133,9 @@ test("mountDevice: a mountpoint with odd bytes, through a link, relative", { nee
     const path = mkdir(dir.path, name);
     await mounting(path, {}, (mounted) => unmounted(mounted, path));
   }
-  await Deno.symlink(dir.join("a b"), dir.join("link"));
+  await fs.symlink(dir.join("a b"), dir.join("link"));
   await mounting(dir.join("link/"), {}, (mounted) => unmounted(mounted, dir.join("a b")));
-  const up = "../".repeat(Deno.cwd().split("/").length - 1);
+  const up = "../".repeat(process.cwd().split("/").length - 1);
   await mounting(`${up}${dir.path.slice(1)}/./a b/`, {}, (mounted) => unmounted(mounted, dir.join("a b")));
 });
 
@@ -176,9 +178,9 @@ test("Mounted.unmount: not what lies on it, nor what came after it", { needs: [.
 
 test("Mounted: a folder above it is renamed", { needs }, async () => {
   await using dir = await tempDir();
-  await Deno.mkdir(dir.join("a/mnt"), { recursive: true });
+  await fs.mkdir(dir.join("a/mnt"), { recursive: true });
   await mounting(dir.join("a/mnt"), {}, async (mounted) => {
-    await Deno.rename(dir.join("a"), dir.join("b"));
+    await fs.rename(dir.join("a"), dir.join("b"));
     assert(mounted.isMounted());
     assertEquals(await mounted.unmount(), "unmounted");
     assertEquals(at(dir.join("b/mnt")), undefined);
@@ -199,7 +201,7 @@ async function refused(path: string, options: MountOptions, code: string, words:
 test("mountDevice: what is wrong with the mountpoint is said, with the remedy", { needs }, async () => {
   await using dir = await tempDir();
   const file = dir.join("a file"), missing = dir.join("it's");
-  await Deno.writeTextFile(file, "");
+  await fs.writeFile(file, "");
   await settle();
   const cannot = (path: string) => `cannot mount on ${JSON.stringify(path)}: `;
   await refused("", {}, "ENOENT", `${cannot("")}open(2) says ENOENT (the path is empty); name a directory`);
@@ -210,7 +212,7 @@ test("mountDevice: what is wrong with the mountpoint is said, with the remedy", 
   await refused(`${file}/x`, {}, "ENOTDIR", cannot(`${file}/x`) + noDirectory);
   const long = dir.join("x".repeat(256));
   await refused(long, {}, "ENAMETOOLONG", `${cannot(long)}open(2) says ENAMETOOLONG`);
-  await Deno.symlink("loop", dir.join("loop"));
+  await fs.symlink("loop", dir.join("loop"));
   await refused(dir.join("loop"), {}, "ELOOP", `${cannot(dir.join("loop"))}open(2) says ELOOP`);
   await assertRejects(() => mountDevice(`${dir.path}\0`, {}), FuseError, "NUL");
   await assertRejects(() => mountDevice(dir.path, { maxRead: 0 }), FuseError, "mount option maxRead ");
@@ -299,10 +301,8 @@ test("mountDevice: a descriptor that is no mounted device is not adopted", { nee
 
 // What a process of its own does.
 
-const script = new URL("./holder.ts", import.meta.url).pathname;
-
 function holding(plan: Plan): string[] {
-  return [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", script, JSON.stringify(plan)];
+  return command("./holder.ts", import.meta.url, JSON.stringify(plan));
 }
 
 /** A mount namespace, and users without privileges in it who may open `/dev/fuse`. */
@@ -320,24 +320,26 @@ const NOBODY = 65534;
 
 async function namespace(setup = ""): Promise<Namespace> {
   const dir = await tempDir();
-  await Deno.mkdir(dir.join("mnt"));
-  await Deno.mkdir(dir.join("cache"));
-  for (const name of ["mnt", "cache"]) await Deno.chown(dir.join(name), NOBODY, NOBODY);
+  await fs.mkdir(dir.join("mnt"));
+  await fs.mkdir(dir.join("cache"));
+  for (const name of ["mnt", "cache"]) await fs.chown(dir.join(name), NOBODY, NOBODY);
   const prepare = `
     mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse
-    touch "$1/deno" && mount --bind "$DENO" "$1/deno"
+    touch "$1/runtime" && mount --bind "$RUNTIME" "$1/runtime"
     mkdir "$1/checkout" && mount --bind "$2" "$1/checkout"
     ${setup}
     echo mounted
     exec sleep 600
   `;
   // This runtime and the checkout may lie where only root may enter.
-  const places = new Map([[Deno.execPath(), dir.join("deno")], [
-    script,
-    dir.join("checkout", "tests/mount/holder.ts"),
-  ]]);
-  const words = ["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path, new URL("../../", import.meta.url).pathname];
-  const keeper = await startServer(words, { env: { DENO: Deno.execPath() } });
+  const checkout = new URL("../../", import.meta.url).pathname;
+  const script = command("./holder.ts", import.meta.url).at(-1)!;
+  const places = new Map([
+    [process.execPath, dir.join("runtime")],
+    [script, dir.join("checkout", script.slice(checkout.length))],
+  ]);
+  const words = ["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path, checkout];
+  const keeper = await startServer(words, { env: { RUNTIME: process.execPath } });
   const enter = (command: readonly string[] | string) => {
     const words = typeof command === "string" ? ["sh", "-ec", command] : command;
     return ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...words];
@@ -351,7 +353,7 @@ async function namespace(setup = ""): Promise<Namespace> {
       return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...seen]);
     },
     async at(path) {
-      const mounts = parseMounts(await Deno.readFile(`/proc/${keeper.pid}/mountinfo`));
+      const mounts = parseMounts(await fs.readFile(`/proc/${keeper.pid}/mountinfo`));
       return mounts.findLast(({ point }) => point === path);
     },
     async [Symbol.asyncDispose]() {
@@ -434,12 +436,15 @@ test("mountDevice: what an ordinary user may not is said, with the remedy", { ne
   const own = "mount on a directory of your own";
   const words = `mount(2) says EPERM; fusermount3 says "${foreign}"; ${own}`;
   await refusedWith({ mountpoint: space.dir.path }, "EACCES", words);
-  await Deno.mkdir(space.dir.join("closed/x"), { recursive: true });
-  await Deno.chmod(space.dir.join("closed"), 0o700);
+  await fs.mkdir(space.dir.join("closed/x"), { recursive: true });
+  await fs.chmod(space.dir.join("closed"), 0o700);
   const closed = `open(2) says EACCES (this user may not enter it); ${own}`;
   await refusedWith({ mountpoint: space.dir.join("closed/x") }, "EACCES", closed);
   const absent = "fusermount3, which may do it for ordinary users, is not there: install fuse3, or be root";
-  await refusedWith({ mountpoint }, "EPERM", `mount(2) says EPERM; ${absent}`, ["env", "PATH=/nowhere"]);
+  await refusedWith({ mountpoint }, "EPERM", `mount(2) says EPERM; ${absent}`, [
+    "env",
+    `PATH=${space.dir.join("nowhere")}`,
+  ]);
 });
 
 test("mountDevice: allowOther where /etc/fuse.conf has user_allow_other", { needs: asUser }, async () => {
@@ -515,7 +520,7 @@ test("mountDevice: without a shell there is no guard, and that is said", { needs
   await using space = await namespace();
   const mountpoint = space.dir.join("mnt");
   // The shell is what /bin/sh leads to.
-  await run(space.enter(["mount", "--bind", "/dev/null", await Deno.realPath("/bin/sh")]));
+  await run(space.enter(["mount", "--bind", "/dev/null", await fs.realpath("/bin/sh")]));
   const [{ error, left }] = await said(space.enter(holding({ mountpoint, steps: [] })));
   const spawn = "posix_spawnp(3) of /bin/sh, the guard, says EACCES";
   const remedy = "without a guard the mount would outlive this process; to do without: autoUnmount: false";
@@ -525,7 +530,7 @@ test("mountDevice: without a shell there is no guard, and that is said", { needs
   assertEquals((await said(space.enter(holding(plan)))).slice(1), [true, "unmounted", NOTHING_LEFT]);
 });
 
-const nested = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt", new URL("./nested.ts", import.meta.url).pathname];
+const nested = command("./nested.ts", import.meta.url);
 
 test("mountDevice: on a mount that has lost its server, though the kernel remembers it well", { needs }, async () => {
   await using dir = await tempDir();
@@ -547,24 +552,24 @@ test("mountDevice: below a file system that the same thread serves", { needs }, 
 
 test("autoUnmount: a guard keeps nothing of the server open and outlives its signals", { needs }, async () => {
   await using dir = await tempDir();
-  await Deno.mkdir(dir.join("mnt"));
+  await fs.mkdir(dir.join("mnt"));
   // A descriptor that the server was started with, and a folder that it runs in.
   const command = ["sh", "-c", 'exec "$@" 7</tmp', "sh", ...holding({ mountpoint: dir.join("mnt"), steps: ["hold"] })];
   await using holder = await startServer(command, { cwd: dir.path });
   const guard = await guardOf(dir.join("mnt"));
   const signals = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
   await until(async () => {
-    const ignored = /^SigIgn:\s*(\w+)$/m.exec(await Deno.readTextFile(`/proc/${guard}/status`))![1];
+    const ignored = /^SigIgn:\s*(\w+)$/m.exec(await fs.readFile(`/proc/${guard}/status`, "utf8"))![1];
     return (parseInt(ignored, 16) & 0x4007) === 0x4007;
   }, "the guard ignores signals");
   const fds = await openFds(guard);
   assertEquals([...fds.keys()].sort(), [0, 1, 2]);
   assertMatch(fds.get(0)!, /^pipe:/);
   assertEquals([fds.get(1), fds.get(2)], ["/dev/null", "/dev/null"]);
-  assertEquals(await Deno.readLink(`/proc/${guard}/cwd`), "/");
-  const stat = (await Deno.readTextFile(`/proc/${guard}/stat`)).replace(/^.*\) /, "").split(" ");
+  assertEquals(await fs.readlink(`/proc/${guard}/cwd`), "/");
+  const stat = (await fs.readFile(`/proc/${guard}/stat`, "utf8")).replace(/^.*\) /, "").split(" ");
   assertEquals(Number(stat[3]), guard, "a session of its own");
-  for (const signal of signals) Deno.kill(guard, signal);
+  for (const signal of signals) process.kill(guard, signal);
   await holder.stop("SIGKILL");
   await until(() => at(dir.join("mnt")) === undefined, "unmounted by the guard");
   await until(async () => (await guards(dir.join("mnt"))).length === 0, "the guard has ended");

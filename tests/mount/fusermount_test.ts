@@ -35,7 +35,7 @@ test("mountByHelper: what it says is in the error, and everything is closed", { 
   assertEquals(await openFds(), before);
 });
 
-Deno.test("saysBusy: by the end of what the helper says, not by the path", () => {
+test("saysBusy: by the end of what the helper says, not by the path", () => {
   const busy = (text: string) => saysBusy({ status: 1, text });
   assert(busy("failed to unmount /x: Device or resource busy"));
   // As musl words it.

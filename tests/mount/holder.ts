@@ -3,11 +3,13 @@
  * JSON is a {@linkcode Plan}. Says a line of JSON for the mount and for each step. Crowded: it begins without any
  * descriptor left, and tries again with one more until it mounts.
  */
+import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { F_GETFD, F_GETFL, FD_CLOEXEC } from "../../ffi/process.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { pathOf } from "../../src/mount/procfs.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
+import { isOfRuntime } from "../support/runtime.ts";
 import { settle } from "./settle.ts";
 
 /** What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left. */
@@ -33,7 +35,9 @@ function descriptors(): Set<string> {
   const open = new Set<string>();
   for (let fd = 0; fd < 512; fd++) {
     const path = pathOf(c, `fd/${fd}`);
-    if (typeof path === "string" && !/^socket:|^\/.*(cache|\.ts)/.test(path)) open.add(`${fd} ${path}`);
+    if (typeof path === "string" && !isOfRuntime(path) && !/^socket:|^\/.*(cache|\.ts)/.test(path)) {
+      open.add(`${fd} ${path}`);
+    }
   }
   return open;
 }
@@ -42,7 +46,7 @@ function descriptors(): Set<string> {
 async function left(before: Set<string>): Promise<string[]> {
   const WNOHANG = 1;
   const children = await c.waitpidAsync(-1, new Uint8Array(128), WNOHANG) === -1 ? [] : ["children"];
-  return [...descriptors().difference(before), ...children];
+  return [...[...descriptors()].filter((open) => !before.has(open)), ...children];
 }
 
 const say = (value: unknown) => console.log(JSON.stringify(value));
@@ -80,10 +84,8 @@ async function act({ mountpoint, options = {}, steps }: Plan): Promise<boolean> 
   return true;
 }
 
-if (import.meta.main) {
-  const [plan, crowded] = Deno.args;
-  await settle();
-  const crowd: number[] = [];
-  for (let fd; crowded !== undefined && (fd = c.open(cstring("/dev/null"), CLOEXEC, 0)) >= 0;) crowd.push(fd);
-  while (!await act(JSON.parse(plan)) && crowd.length > 0) c.close(crowd.pop()!);
-}
+const [plan, crowded] = process.argv.slice(2);
+await settle();
+const crowd: number[] = [];
+for (let fd; crowded !== undefined && (fd = c.open(cstring("/dev/null"), CLOEXEC, 0)) >= 0;) crowd.push(fd);
+while (!await act(JSON.parse(plan)) && crowd.length > 0) c.close(crowd.pop()!);

@@ -1,7 +1,12 @@
 import { assertEquals } from "@std/assert";
+import fs from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
 import { encodeName } from "../../src/abi/text.ts";
 import { deviceNumber, isFuse, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
+import { test } from "../support/harness.ts";
+
+// Opened here, since it stays open.
+const c = libc();
 
 const text = [
   "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw,discard",
@@ -10,7 +15,7 @@ const text = [
   "44 43 8:1048575 / /blk rw - fuseblk none rw",
 ].join("\n") + "\n";
 
-Deno.test("parseMounts: fields, optional fields, escapes, bytes that are not UTF-8", () => {
+test("parseMounts: fields, optional fields, escapes, bytes that are not UTF-8", () => {
   const [root, odd, hyphen, block] = parseMounts(encodeName(text));
   assertEquals(root, {
     id: 22,
@@ -33,16 +38,16 @@ Deno.test("parseMounts: fields, optional fields, escapes, bytes that are not UTF
   assertEquals(deviceNumber(block), 8 * 2 ** 20 + 1048575);
 });
 
-Deno.test("parseMounts: no lines, and a last one without its end", () => {
+test("parseMounts: no lines, and a last one without its end", () => {
   assertEquals(parseMounts(new Uint8Array(0)), []);
   assertEquals(parseMounts(encodeName(text.trimEnd())).length, 4);
 });
 
-Deno.test("readMounts: the list of this process, whole", async () => {
-  const lines = async () => (await Deno.readTextFile("/proc/self/mountinfo")).trimEnd().split("\n");
+test("readMounts: the list of this process, whole", async () => {
+  const lines = async () => (await fs.readFile("/proc/self/mountinfo", "utf8")).trimEnd().split("\n");
   for (;;) {
     const before = await lines();
-    const found = readMounts(libc());
+    const found = readMounts(c);
     // Others mount meanwhile.
     if (before.join() !== (await lines()).join()) continue;
     assertEquals(found.map(({ id }) => id), before.map((line) => parseInt(line)));

@@ -2,11 +2,12 @@
  * Serves a file system on the folder that it is told, whose attributes the kernel may keep for ever, and mounts inside
  * it from the thread that serves it. With another argument it only serves, unguarded.
  */
+import process from "node:process";
 import { mount, ROOT_ID } from "../../mod.ts";
 import { mountDevice, type Mounted } from "../../src/mount/device.ts";
 import { libc } from "../../ffi/load.ts";
 
-const [outer, only] = Deno.args;
+const [outer, only] = process.argv.slice(2);
 const modes = new Map([[ROOT_ID, 0o040755], [2, 0o040755], [3, 0o100644]]);
 const names = new Map([["inner", 2], ["file", 3]]);
 const session = await mount(
@@ -23,7 +24,7 @@ const session = await mount(
 if (only !== undefined) {
   console.log("mounted");
   await session.closed;
-  Deno.exit();
+  process.exit();
 }
 
 const mounted: Mounted = await mountDevice(`${outer}/inner`, {});

@@ -8,15 +8,16 @@ import {
   type MountOptions,
   settingsOf,
 } from "../../src/mount/options.ts";
+import { test } from "../support/harness.ts";
 
-Deno.test("settingsOf: the defaults", () => {
+test("settingsOf: the defaults", () => {
   const { fsname, subtype, nosuid, nodev, noexec, readOnly, allowOther, autoUnmount } = settingsOf({});
   assertEquals({ fsname, subtype }, { fsname: "fusewire", subtype: "fusewire" });
   assertEquals({ nosuid, nodev, autoUnmount }, { nosuid: true, nodev: true, autoUnmount: true });
   assertEquals({ noexec, readOnly, allowOther }, { noexec: false, readOnly: false, allowOther: false });
 });
 
-Deno.test("settingsOf: a value that an option cannot have is EINVAL, and the message names the option", () => {
+test("settingsOf: a value that an option cannot have is EINVAL, and the message names the option", () => {
   const wrong: Record<string, unknown[]> = {
     fsname: ["a\0b", "", 7, "x".repeat(4091), "\u{e9}".repeat(2046), "\ud800"],
     subtype: ["\0", "x".repeat(4091), true],
@@ -41,7 +42,7 @@ Deno.test("settingsOf: a value that an option cannot have is EINVAL, and the mes
   settingsOf({ fsname: "\udcff", subtype: "" });
 });
 
-Deno.test("kernelFlags and kernelData: every option is there, and only where it is asked for", () => {
+test("kernelFlags and kernelData: every option is there, and only where it is asked for", () => {
   assertEquals(kernelFlags(settingsOf({})), 2 | 4);
   assertEquals(kernelFlags(settingsOf({ nosuid: false, nodev: false })), 0);
   assertEquals(kernelFlags(settingsOf({ readOnly: true, noexec: true, noatime: true })), 1 | 2 | 4 | 8 | 1024);
@@ -52,7 +53,7 @@ Deno.test("kernelFlags and kernelData: every option is there, and only where it 
   assertEquals(kernelType(settingsOf({ subtype: "" })), "fuse");
 });
 
-Deno.test("helperOptions: commas and backslashes in names are escaped", () => {
+test("helperOptions: commas and backslashes in names are escaped", () => {
   assertEquals(helperOptions(settingsOf({})), "fsname=fusewire,subtype=fusewire,rw");
   assertEquals(helperOptions(settingsOf({ fsname: "a,b\\,c", subtype: "" })), "fsname=a\\,b\\\\\\,c,rw");
   const all = settingsOf({

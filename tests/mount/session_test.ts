@@ -1,6 +1,9 @@
 /** A session on the real kernel, served by this process: how it begins, serves, ends, and what it gives back. */
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertRejects } from "@std/assert";
+import fs from "node:fs/promises";
+import process from "node:process";
 import { type Attr, type Filesystem, FuseError, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
+import { deferred } from "../../src/deferred.ts";
 import { mountsUnder, openFds, run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 
 const needs = ["root", "fuse"] as const;
@@ -45,7 +48,7 @@ test("mount: serves a program, and unmount gives everything back", { needs, sani
 
 test("mount: twenty times leaves no descriptor and no child behind", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
-  const children = async () => (await run(`ps --ppid ${Deno.pid} -o pid= | wc -l`)).stdout;
+  const children = async () => (await run(`ps --ppid ${process.pid} -o pid= | wc -l`)).stdout;
   const [fds, processes] = [await fuseFds(), await children()];
   for (let i = 0; i < 20; i++) {
     await using session = await mount(oneFile(), dir.path, quiet);
@@ -72,7 +75,7 @@ test("closed: resolves when the connection is aborted, and takes the dead mount 
   const session = await mount(oneFile(), dir.path, quiet);
   await using control = await tempDir();
   await run(["mount", "-t", "fusectl", "none", control.path]);
-  await Deno.writeTextFile(control.join(String(session.device!.minor), "abort"), "1");
+  await fs.writeFile(control.join(String(session.device!.minor), "abort"), "1");
   assertEquals(await session.closed, "aborted");
   assertEquals(await mountsUnder(dir.path), []);
 });
@@ -91,8 +94,8 @@ test("unmount: a handler that never answers is cut off", { needs, sanitize: fals
 async function user(dir: TempDir, control: TempDir) {
   const [ready, go] = [control.join("ready"), control.join("go")];
   const done = run(`exec 3< ${dir.join("file")}; : > ${ready}; until [ -e ${go} ]; do sleep 0.02; done; cat <&3`);
-  await until(() => Deno.stat(ready).then(() => true, () => false), "the file is open");
-  return { done, go: () => Deno.writeTextFile(go, "") };
+  await until(() => fs.stat(ready).then(() => true, () => false), "the file is open");
+  return { done, go: () => fs.writeFile(go, "") };
 }
 
 test("unmount: waits for who uses it, up to the timeout", { needs, sanitize: false }, async () => {
@@ -142,7 +145,7 @@ test("handlers: what they throw is the caller's errno", { needs, sanitize: false
   await using dir = await tempDir();
   const thrown: Record<string, unknown> = {
     EROFS: new FuseError("EROFS"),
-    ENOENT: new Deno.errors.NotFound("gone"),
+    ENOENT: Object.assign(new Error("as Deno says it"), { name: "NotFound" }),
     ENOTEMPTY: Object.assign(new Error("as node says it"), { code: "ENOTEMPTY" }),
     EINTR: new DOMException("stop", "AbortError"),
     EIO: new TypeError("a bug"),
@@ -170,7 +173,7 @@ test("handlers: what they throw is the caller's errno", { needs, sanitize: false
 
 test("handlers: asynchronous ones overlap", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
-  const met = Promise.withResolvers<void>();
+  const met = deferred<void>();
   let inside = 0;
   await using _session = await mount(
     oneFile({

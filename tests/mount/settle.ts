@@ -1,3 +1,4 @@
+import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
 
@@ -6,6 +7,6 @@ export async function settle(): Promise<void> {
   const c = libc();
   c.close(await c.openAsync(cstring("/"), c.O.PATH | c.O.CLOEXEC));
   const ignore = () => {};
-  Deno.addSignalListener("SIGUSR2", ignore);
-  Deno.removeSignalListener("SIGUSR2", ignore);
+  process.on("SIGUSR2", ignore);
+  process.off("SIGUSR2", ignore);
 }

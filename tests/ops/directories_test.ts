@@ -4,6 +4,7 @@ import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { DirEntries, DirEntry } from "../../src/fs/types.ts";
 import { type Answer, c, connect, type Dirent, dirents, field, opendir, settled, type Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 /** Asks for one piece. */
 function piece(wire: Wire, fh: number, offset: number, size: number, plus = false): Promise<Answer> {
@@ -76,7 +77,7 @@ const COOKIES: Record<string, (make: (all: DirEntry[]) => DirEntries | Promise<D
 
 for (const [kind, make] of Object.entries(KINDS)) {
   for (const [how, author] of Object.entries(COOKIES)) {
-    Deno.test(`readdir: ${kind}, ${how}: every entry once and in order, for many sizes`, async () => {
+    test(`readdir: ${kind}, ${how}: every entry once and in order, for many sizes`, async () => {
       for (const plus of [false, true]) {
         const least = (plus ? 128 : 0) + 24 + 256;
         for (const size of [least, least + 1, least + 7, least + 8, least + 24, least + 300, 1000, 4096, 65536]) {
@@ -89,7 +90,7 @@ for (const [kind, make] of Object.entries(KINDS)) {
       }
     });
 
-    Deno.test(`readdir: ${kind}, ${how}: from the offset of any entry the rest follows`, async () => {
+    test(`readdir: ${kind}, ${how}: from the offset of any entry the rest follows`, async () => {
       const wire = connect(author(make));
       const fh = opendir(wire);
       const all = await readAll(wire, fh, 4096);
@@ -107,7 +108,7 @@ for (const [kind, make] of Object.entries(KINDS)) {
   }
 }
 
-Deno.test("readdir: a place that no entry has is an end or a place, never a failure", async () => {
+test("readdir: a place that no entry has is an end or a place, never a failure", async () => {
   const cases: readonly [first: string[], offset: number, rest: string[]][] = [
     [[], 1, [".."]],
     [[], 2, []],
@@ -132,7 +133,7 @@ Deno.test("readdir: a place that no entry has is an end or a place, never a fail
   }
 });
 
-Deno.test("readdir: one pass serves a whole directory, and only as much is taken as is asked for", async () => {
+test("readdir: one pass serves a whole directory, and only as much is taken as is asked for", async () => {
   let passes = 0, taken = 0, ended = 0;
   const wire = connect({
     *readdir() {
@@ -156,7 +157,7 @@ Deno.test("readdir: one pass serves a whole directory, and only as much is taken
   assertEquals([passes, ended], [1, 0]);
 });
 
-Deno.test("readdir: a pass ends with the next one, and with the directory", async () => {
+test("readdir: a pass ends with the next one, and with the directory", async () => {
   for (const kind of [now, later]) {
     const log: string[] = [];
     let pass = 0;
@@ -185,7 +186,7 @@ Deno.test("readdir: a pass ends with the next one, and with the directory", asyn
   }
 });
 
-Deno.test("readdir: what a generator does at its end is done, and what it throws there disturbs nobody", async () => {
+test("readdir: what a generator does at its end is done, and what it throws there disturbs nobody", async () => {
   const bug = new Error("x");
   const sources: (() => DirEntries)[] = [
     function* () {
@@ -217,7 +218,7 @@ Deno.test("readdir: what a generator does at its end is done, and what it throws
   }
 });
 
-Deno.test('readdir: "." and ".." are added, with the directory\'s nodeid, unless the author begins with "."', async () => {
+test('readdir: "." and ".." are added, with the directory\'s nodeid, unless the author begins with "."', async () => {
   const dot = (name: string, ino: number): DirEntry => ({ name, ino, mode: 0o040755 });
   const cases: readonly [DirEntry[], string[], (number | bigint)[]][] = [
     [[], DOTS, [5, 0xffffffff]],
@@ -254,7 +255,7 @@ Deno.test('readdir: "." and ".." are added, with the directory\'s nodeid, unless
   }
 });
 
-Deno.test("readdir: types, inode numbers and names as bytes", async () => {
+test("readdir: types, inode numbers and names as bytes", async () => {
   const types = [0, 0o010000, 0o020000, 0o040000, 0o060000, 0o100000, 0o120000, 0o140000];
   const all: DirEntry[] = types.map((type, i) => ({ name: `t${i}`, ino: i + 1, mode: type | 0o7777 }));
   all.push({ name: "big", ino: 2n ** 64n - 1n, mode: 0 });
@@ -270,7 +271,7 @@ Deno.test("readdir: types, inode numbers and names as bytes", async () => {
   assertStrictEquals(read[11].name, "ä".repeat(127));
 });
 
-Deno.test("readdir: an entry fits to the byte, and is EINVAL where it is the first and does not", async () => {
+test("readdir: an entry fits to the byte, and is EINVAL where it is the first and does not", async () => {
   for (const name of ["a", "1234567", "12345678", "123456789", "ä".repeat(4), "\udcff".repeat(255), "x".repeat(255)]) {
     const bytes = name.startsWith("ä") ? 8 : name.length;
     for (const plus of [false, true]) {
@@ -290,14 +291,14 @@ Deno.test("readdir: an entry fits to the byte, and is EINVAL where it is the fir
   }
 });
 
-Deno.test("readdir: a huge size takes no huge memory", async () => {
+test("readdir: a huge size takes no huge memory", async () => {
   const wire = connect({ readdir: () => NAMES.map(named) });
   const { body } = await piece(wire, opendir(wire), 0, 0xffffffff);
   assertEquals(names(dirents(body)), [...DOTS, ...NAMES]);
   assertLess(body.buffer.byteLength, 2 ** 24);
 });
 
-Deno.test("readdir: an array that its author goes on changing is read as it was", async () => {
+test("readdir: an array that its author goes on changing is read as it was", async () => {
   const kept = NAMES.map(named);
   const wire = connect({ readdir: () => kept });
   const fh = opendir(wire);
@@ -309,7 +310,7 @@ Deno.test("readdir: an array that its author goes on changing is read as it was"
 });
 
 for (const [when, kind] of [["now", now], ["later", later]] as const) {
-  Deno.test(`readdir: an error in the middle comes behind the entries before it (${when})`, async () => {
+  test(`readdir: an error in the middle comes behind the entries before it (${when})`, async () => {
     const denied = new FuseError("EACCES"), bug = new Error("x");
     for (const [thrown, error, reported] of [[denied, "EACCES", 0], [bug, "EIO", 1]] as const) {
       for (const good of [1, 3, NAMES.length]) {
@@ -348,7 +349,7 @@ for (const [when, kind] of [["now", now], ["later", later]] as const) {
     }
   });
 
-  Deno.test(`readdir: an error before the first entry is answered at once (${when})`, async () => {
+  test(`readdir: an error before the first entry is answered at once (${when})`, async () => {
     const wire = connect({
       readdir: () =>
         kind({
@@ -362,7 +363,7 @@ for (const [when, kind] of [["now", now], ["later", later]] as const) {
     assertStrictEquals((await piece(wire, fh, 2, 4096)).error, "EACCES");
   });
 
-  Deno.test(`readdir: 100,000 entries (${when})`, async () => {
+  test(`readdir: 100,000 entries (${when})`, async () => {
     const count = 100_000;
     let passes = 0;
     const wire = connect({
@@ -391,7 +392,7 @@ for (const [when, kind] of [["now", now], ["later", later]] as const) {
   });
 }
 
-Deno.test("readdir: two requests at once for one handle are served one after the other", async () => {
+test("readdir: two requests at once for one handle are served one after the other", async () => {
   let active = 0;
   const wire = connect({
     async *readdir() {
@@ -417,7 +418,7 @@ Deno.test("readdir: two requests at once for one handle are served one after the
   assertStrictEquals(wire.dispatcher.pending, 0);
 });
 
-Deno.test("readdir: a request that fails lets the next one for the handle go on", async () => {
+test("readdir: a request that fails lets the next one for the handle go on", async () => {
   let passes = 0;
   const wire = connect({
     async *readdir() {
@@ -431,7 +432,7 @@ Deno.test("readdir: a request that fails lets the next one for the handle go on"
   assertEquals(both.map((a) => a.error), ["ESTALE", ""]);
 });
 
-Deno.test("readdir: handles of one directory do not disturb each other", async () => {
+test("readdir: handles of one directory do not disturb each other", async () => {
   const wire = connect({ opendir: ({ nodeid }) => ({ fh: nodeid * 10 }), readdir: () => now(NAMES.map(named)) });
   const [a, b] = [opendir(wire, 2), opendir(wire, 2)];
   assert(a !== b);
@@ -440,7 +441,7 @@ Deno.test("readdir: handles of one directory do not disturb each other", async (
   assertEquals(names(await readAll(wire, a, 300, { from: first.at(-1)!.off })), NAMES.slice(first.length - 2));
 });
 
-Deno.test("directories: the author's own number is given to each method, and the session's to the kernel", async () => {
+test("directories: the author's own number is given to each method, and the session's to the kernel", async () => {
   const log: unknown[] = [];
   const wire = connect({
     opendir: ({ nodeid }) => ({ fh: nodeid + 100 }),
@@ -460,7 +461,7 @@ Deno.test("directories: the author's own number is given to each method, and the
   assertStrictEquals(wire.dispatcher.openDirectories, 4);
 });
 
-Deno.test("directories: without opendir there are no handles, and each piece is a pass of its own", async () => {
+test("directories: without opendir there are no handles, and each piece is a pass of its own", async () => {
   const log: unknown[] = [];
   let open = 0;
   const wire = connect({
@@ -490,13 +491,13 @@ Deno.test("directories: without opendir there are no handles, and each piece is 
   assertEquals(wire.reports, []);
 });
 
-Deno.test("directories: opendir is served where the kernel does not know how to do without", async () => {
+test("directories: opendir is served where the kernel does not know how to do without", async () => {
   const wire = connect({ readdir: () => NAMES.map(named) }, { noOpendir: true }, { flags: 0 });
   assertEquals(names(await readAll(wire, opendir(wire), 4096)), [...DOTS, ...NAMES]);
   assertStrictEquals((await piece(wire, 0, 0, 4096)).error, "EBADF");
 });
 
-Deno.test("directories: an unknown handle is EBADF, and no method is called", () => {
+test("directories: an unknown handle is EBADF, and no method is called", () => {
   const called = () => {
     throw new Error("called");
   };
@@ -516,7 +517,7 @@ const FILE = { mode: 0o100644 };
 for (const when of ["now", "later"]) {
   const answer = <T>(value: () => T): T | Promise<T> => when === "now" ? value() : Promise.resolve().then(value);
 
-  Deno.test(`readdirplus: attributes where the name is found, and none where it is not (${when})`, async () => {
+  test(`readdirplus: attributes where the name is found, and none where it is not (${when})`, async () => {
     const looked: unknown[] = [];
     const wire = connect({
       readdir: () => ["found", "gone", "negative", "denied", "other"].map(named),
@@ -548,7 +549,7 @@ for (const when of ["now", "later"]) {
     assertEquals(wire.reports, []);
   });
 
-  Deno.test(`readdirplus: only what is packed is looked up (${when})`, async () => {
+  test(`readdirplus: only what is packed is looked up (${when})`, async () => {
     const looked: string[] = [];
     const wire = connect({
       readdir: () => NAMES.map(named),
@@ -567,7 +568,7 @@ for (const when of ["now", "later"]) {
     assertEquals(looked, ["a"]);
   });
 
-  Deno.test(`readdirplus: a lookup that is broken is EIO behind what was found (${when})`, async () => {
+  test(`readdirplus: a lookup that is broken is EIO behind what was found (${when})`, async () => {
     const bug = new Error("x");
     const wire = connect({
       readdir: () => ["a", "b", "c"].map(named),

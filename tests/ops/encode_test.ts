@@ -3,6 +3,7 @@ import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { Attr, OpenReply } from "../../src/fs/types.ts";
 import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { c, connect, field, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const TIMEOUTS: readonly [timeout: number | undefined, s: number, ns: number][] = [
   [undefined, 0, 0],
@@ -24,7 +25,7 @@ const TIMEOUTS: readonly [timeout: number | undefined, s: number, ns: number][] 
   [NaN, 0, 0],
 ];
 
-Deno.test("timeouts: seconds and nanoseconds, for ever, and not at all", () => {
+test("timeouts: seconds and nanoseconds, for ever, and not at all", () => {
   const attr = { mode: 0o100644 };
   for (const [timeout, s, ns] of TIMEOUTS) {
     const wire = connect({
@@ -54,7 +55,7 @@ Deno.test("timeouts: seconds and nanoseconds, for ever, and not at all", () => {
   }
 });
 
-Deno.test("lookup: null is ENOENT now and later, nodeid 0 a name that the kernel may remember as missing", async () => {
+test("lookup: null is ENOENT now and later, nodeid 0 a name that the kernel may remember as missing", async () => {
   const wire = connect({ lookup: ({ name }) => name === "later" ? Promise.resolve(null) : null });
   assertStrictEquals(wire.send("FUSE_LOOKUP", { parts: ["now"] }).error, "ENOENT");
   assertStrictEquals((await wire.later("FUSE_LOOKUP", { parts: ["later"] })).error, "ENOENT");
@@ -66,7 +67,7 @@ Deno.test("lookup: null is ENOENT now and later, nodeid 0 a name that the kernel
   assertEquals(body, c("fuse_entry_out", { entry_valid: 2, entry_valid_nsec: 500_000_000 }));
 });
 
-Deno.test("attributes: what is left out has its default", () => {
+test("attributes: what is left out has its default", () => {
   const cases: readonly [Attr, Record<string, number | bigint>][] = [
     [{ mode: 0o040755 }, { ino: 9, mode: 0o040755, nlink: 1, blksize: 4096 }],
     [{ mode: 0o100644, size: 513 }, { ino: 9, mode: 0o100644, size: 513, blocks: 2, nlink: 1, blksize: 4096 }],
@@ -97,13 +98,13 @@ Deno.test("attributes: what is left out has its default", () => {
   }
 });
 
-Deno.test("entries: a nodeid of 1 is the root, found again", () => {
+test("entries: a nodeid of 1 is the root, found again", () => {
   const wire = connect({ lookup: () => ({ nodeid: 1, attr: { mode: 0o040755 } }) });
   const { body } = wire.send("FUSE_LOOKUP", { parts: [".."] });
   assertStrictEquals(field("fuse_entry_out", "nodeid", body), 1);
 });
 
-Deno.test("open: each property is its FOPEN bit", () => {
+test("open: each property is its FOPEN bit", () => {
   const bits: readonly [OpenReply, number][] = [
     [{}, 0],
     [{ directIo: true }, 1],
@@ -121,7 +122,7 @@ Deno.test("open: each property is its FOPEN bit", () => {
   }
 });
 
-Deno.test("open: with passthrough only the bits that the kernel takes beside it are left", () => {
+test("open: with passthrough only the bits that the kernel takes beside it are left", () => {
   const wire = new Wire(
     {
       open: () => ({
@@ -143,14 +144,14 @@ Deno.test("open: with passthrough only the bits that the kernel takes beside it 
   assertEquals(body, c("fuse_open_out", { fh: 3, open_flags: 1 | 32 | 64 | 128, backing_id: 2 ** 31 - 1 }));
 });
 
-Deno.test("open: ENOSYS where no handles are wanted, and the kernel knows how to do without", () => {
+test("open: ENOSYS where no handles are wanted, and the kernel knows how to do without", () => {
   const open = (flags: number) =>
     connect({}, { noOpen: true }, { flags }).send("FUSE_OPEN", { parts: [c("fuse_open_in")] }).error;
   assertStrictEquals(open(1 << 17), "ENOSYS");
   assertStrictEquals(open(0), "");
 });
 
-Deno.test("opendir: each property is its FOPEN bit", () => {
+test("opendir: each property is its FOPEN bit", () => {
   for (const [reply, open_flags] of [[{}, 0], [{ keepCache: true }, 2], [{ cacheDir: true }, 8]] as const) {
     const wire = connect({ opendir: () => reply });
     const { body } = wire.send("FUSE_OPENDIR", { parts: [c("fuse_open_in")] });

@@ -1,5 +1,6 @@
 /** What a method throws, and what it must not answer: always one reply, and never a bug that nobody hears of. */
 import { assertEquals, assertStrictEquals } from "@std/assert";
+import { inspect } from "node:util";
 import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
@@ -7,12 +8,18 @@ import type { DirEntries } from "../../src/fs/types.ts";
 import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { type Answer, c, connect, opendir, type Report, settled, utf8, Wire } from "../support/wire.ts";
 import { bodyOf, type Case, ENTRY, NODEID, SERVED } from "./cases.ts";
+import { test } from "../support/harness.ts";
 
 const THROWN: readonly { what: string; thrown: unknown; errno: string; reported: boolean }[] = [
   { what: "a FuseError", thrown: new FuseError("ENOSPC"), errno: "ENOSPC", reported: false },
   { what: "a FuseError of a number", thrown: new FuseError(-13), errno: "EACCES", reported: false },
   { what: "a FuseError that says EIO", thrown: new FuseError("EIO"), errno: "EIO", reported: false },
-  { what: "Deno.errors.NotFound", thrown: new Deno.errors.NotFound("x"), errno: "ENOENT", reported: false },
+  {
+    what: "Deno.errors.NotFound",
+    thrown: Object.assign(new Error("x"), { name: "NotFound" }),
+    errno: "ENOENT",
+    reported: false,
+  },
   {
     what: "an error as node's",
     thrown: Object.assign(new Error(), { code: "EXDEV" }),
@@ -52,7 +59,7 @@ function checkReports(reports: readonly Report[], expected: readonly Report[]): 
 }
 
 for (const [opcode, row] of SERVED) {
-  Deno.test(`${opcode}: what the method throws is answered once, and a bug reported once`, async () => {
+  test(`${opcode}: what the method throws is answered once, and a bug reported once`, async () => {
     for (const { what, thrown, errno, reported } of THROWN) {
       const throwing = () => {
         throw thrown;
@@ -176,9 +183,9 @@ const INVALID: Partial<Record<OpcodeName, readonly unknown[]>> = {
 for (const [opcode, row] of SERVED) {
   const invalid = INVALID[opcode];
   if (invalid === undefined) continue;
-  Deno.test(`${opcode}: an answer that cannot be packed is EIO, and reported once`, async () => {
+  test(`${opcode}: an answer that cannot be packed is EIO, and reported once`, async () => {
     for (const value of invalid) {
-      const what = Deno.inspect(value);
+      const what = inspect(value);
       for (const later of [false, true]) {
         const wire = begin(row, () => later ? Promise.resolve(value) : value);
         const answer = later ? await wire.later(opcode, bodyOf(row)) : wire.send(opcode, bodyOf(row));
@@ -189,12 +196,12 @@ for (const [opcode, row] of SERVED) {
   });
 }
 
-Deno.test("every method whose answer is looked at is among the invalid ones", () => {
+test("every method whose answer is looked at is among the invalid ones", () => {
   const looked = SERVED.filter(([, row]) => row.value !== undefined).map(([opcode]) => opcode);
   assertEquals(looked.filter((opcode) => !(opcode in INVALID)), []);
 });
 
-Deno.test("a name that is no name is answered as what is wrong with it", () => {
+test("a name that is no name is answered as what is wrong with it", () => {
   for (const [name, error] of [["a\0b", "EINVAL"], ["a\ud800", "EILSEQ"], ["\udc41", "EILSEQ"]]) {
     const wire = connect({ readlink: () => name, listxattr: () => ["user.a", name] });
     assertStrictEquals(wire.send("FUSE_READLINK").error, error);
@@ -203,7 +210,7 @@ Deno.test("a name that is no name is answered as what is wrong with it", () => {
   }
 });
 
-Deno.test("opens that cannot be answered leave nothing open with the arbiter", () => {
+test("opens that cannot be answered leave nothing open with the arbiter", () => {
   for (const [opcode, invalid] of [["FUSE_OPEN", OPENS], ["FUSE_CREATE", CREATES]] as const) {
     const [, row] = SERVED.find(([name]) => name === opcode)!;
     for (const value of invalid) {
@@ -215,7 +222,7 @@ Deno.test("opens that cannot be answered leave nothing open with the arbiter", (
       });
       wire.init();
       assertStrictEquals(wire.send(opcode, bodyOf(row)).error, "EIO");
-      assertStrictEquals(open, 0, Deno.inspect(value));
+      assertStrictEquals(open, 0, inspect(value));
     }
   }
 });
@@ -237,9 +244,9 @@ const BAD_ENTRIES: readonly unknown[] = [
 ];
 
 for (const opcode of ["FUSE_READDIR", "FUSE_READDIRPLUS"] as const) {
-  Deno.test(`${opcode}: an entry that cannot be packed is EIO where it stands, and reported`, () => {
+  test(`${opcode}: an entry that cannot be packed is EIO where it stands, and reported`, () => {
     for (const bad of BAD_ENTRIES) {
-      const what = Deno.inspect(bad);
+      const what = inspect(bad);
       const wire = connect({ readdir: () => [bad] as DirEntries });
       const fh = opendir(wire);
       const read = (offset: number) =>
@@ -251,7 +258,7 @@ for (const opcode of ["FUSE_READDIR", "FUSE_READDIRPLUS"] as const) {
   });
 }
 
-Deno.test("forgetting: a call that fails keeps none of the others from being made", async () => {
+test("forgetting: a call that fails keeps none of the others from being made", async () => {
   const forgotten: number[] = [];
   const bug = new Error("x");
   const one = (nodeid: number) => c("fuse_forget_one", { nodeid, nlookup: 1 });

@@ -6,6 +6,7 @@ import type { Request } from "../../src/fs/types.ts";
 import { ROWS, TABLE } from "../../src/ops/table.ts";
 import { type Answer, c, connect, join, settled, type Wire } from "../support/wire.ts";
 import { bodyOf, type Case, CASES, SERVED, WHO } from "./cases.ts";
+import { test } from "../support/harness.ts";
 
 /** What a method was called with, as it was then. */
 type Call = readonly [args: unknown, request: Request];
@@ -33,7 +34,7 @@ function begin(fs: Filesystem, row: Case): Wire {
 for (const [opcode, row] of SERVED) {
   const name = (criterion: string) => `${opcode}: ${criterion}`;
 
-  Deno.test(name("the method sees these arguments and this caller, and its answer becomes these bytes"), () => {
+  test(name("the method sees these arguments and this caller, and its answer becomes these bytes"), () => {
     const calls: unknown[] = [];
     const callers: Request[] = [];
     const wire = begin(
@@ -59,7 +60,7 @@ for (const [opcode, row] of SERVED) {
     assertEquals(wire.kept, []);
   });
 
-  Deno.test(name("an answer that comes later becomes the same bytes"), async () => {
+  test(name("an answer that comes later becomes the same bytes"), async () => {
     const wire = begin(serving(row, () => Promise.resolve(row.value)), row);
     if (row.body === null) {
       wire.post(opcode, bodyOf(row));
@@ -69,7 +70,7 @@ for (const [opcode, row] of SERVED) {
     assertStrictEquals(wire.dispatcher.pending, 0);
   });
 
-  Deno.test(name("extensions at the end change nothing"), () => {
+  test(name("extensions at the end change nothing"), () => {
     const calls: unknown[] = [];
     const wire = begin(
       serving(row, (args) => {
@@ -86,7 +87,7 @@ for (const [opcode, row] of SERVED) {
     assertEquals(calls, [...row.args]);
   });
 
-  Deno.test(name("without the method"), () => {
+  test(name("without the method"), () => {
     const wire = begin({}, row);
     if (row.absent === null) wire.post(opcode, bodyOf(row));
     else check(wire.send(opcode, bodyOf(row)), row.absent);
@@ -96,7 +97,7 @@ for (const [opcode, row] of SERVED) {
 
 for (const [opcode, row] of Object.entries(CASES)) {
   if (!("fixed" in row)) continue;
-  Deno.test(`${opcode}: served by the session itself`, () => {
+  test(`${opcode}: served by the session itself`, () => {
     const wire = connect({ lookup: () => null });
     const code = OPCODE[opcode as keyof typeof OPCODE];
     if (row.fixed === null) wire.post(code, bodyOf(row));
@@ -105,7 +106,7 @@ for (const [opcode, row] of Object.entries(CASES)) {
   });
 }
 
-Deno.test("opcodes that nobody knows are answered ENOSYS", () => {
+test("opcodes that nobody knows are answered ENOSYS", () => {
   const known = new Set<number>(Object.values(OPCODE));
   const wire = connect({ lookup: () => null });
   for (const code of [0, 7, 19, 54, 63, 64, 65, 4095, 1048576, 436207616, 0x7fffffff, 0x80000001, 0xffffffff]) {
@@ -115,7 +116,7 @@ Deno.test("opcodes that nobody knows are answered ENOSYS", () => {
   assertEquals(wire.reports, []);
 });
 
-Deno.test("table: a row stands at its opcode's number, and carries its name", () => {
+test("table: a row stands at its opcode's number, and carries its name", () => {
   for (const [name, row] of Object.entries(TABLE)) {
     const code = OPCODE[name as keyof typeof OPCODE];
     if (row !== null) assertStrictEquals(row.opcode, name);
@@ -125,7 +126,7 @@ Deno.test("table: a row stands at its opcode's number, and carries its name", ()
   for (const row of ROWS) assert(rows.has(row));
 });
 
-Deno.test("before 7.12 mknod and create carry no umask", () => {
+test("before 7.12 mknod and create carry no umask", () => {
   const calls: unknown[] = [];
   const fs: Filesystem = {
     mknod: (args) => (calls.push(args), { nodeid: 2, attr: { mode: args.mode } }),

@@ -5,8 +5,10 @@ import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { Request } from "../../src/fs/types.ts";
 import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
+import { deferred } from "../../src/deferred.ts";
 import { c, opendir, settled, Wire } from "../support/wire.ts";
 import { bodyOf, CASES, NODEID } from "./cases.ts";
+import { test } from "../support/harness.ts";
 
 const FILE = { mode: 0o100644 };
 const NONE = { unique: 0, uid: 0, gid: 0, pid: 0 };
@@ -73,7 +75,7 @@ const LOST: readonly [OpcodeName, string, fs: (answer: <T>(value: T) => any) => 
 
 for (const [opcode, what, make, expected] of LOST) {
   const body = bodyOf(CASES[opcode]);
-  Deno.test(`${opcode}: a lost answer to ${what} is taken back`, async () => {
+  test(`${opcode}: a lost answer to ${what} is taken back`, async () => {
     const now = recording(make((value) => value));
     now.wire.lose(opcode, body);
     await settled();
@@ -89,7 +91,7 @@ for (const [opcode, what, make, expected] of LOST) {
     }
   });
 
-  Deno.test(`${opcode}: a delivered answer to ${what} is not taken back, nor is a lost error`, async () => {
+  test(`${opcode}: a delivered answer to ${what} is not taken back, nor is a lost error`, async () => {
     const { wire, log } = recording(make((value) => value));
     wire.send(opcode, body);
     await settled();
@@ -100,7 +102,7 @@ for (const [opcode, what, make, expected] of LOST) {
     assertEquals(fails.log, []);
   });
 
-  Deno.test(`${opcode}: an answer to ${what} that comes after the session's end is taken back`, async () => {
+  test(`${opcode}: an answer to ${what} that comes after the session's end is taken back`, async () => {
     const { wire, log } = recording(make((value) => settled().then(() => value)));
     const answer = wire.later(opcode, body);
     wire.dispatcher.abandon();
@@ -112,7 +114,7 @@ for (const [opcode, what, make, expected] of LOST) {
     assertStrictEquals(wire.dispatcher.openDirectories, 0);
   });
 
-  Deno.test(`${opcode}: a lost answer to ${what}, where nothing can be taken back`, async () => {
+  test(`${opcode}: a lost answer to ${what}, where nothing can be taken back`, async () => {
     const { wire } = recording({ ...make((v) => v), forget: undefined, release: undefined, releasedir: undefined });
     wire.lose(opcode, body);
     await settled();
@@ -121,7 +123,7 @@ for (const [opcode, what, make, expected] of LOST) {
   });
 }
 
-Deno.test("what comes after the session's end and cannot be packed is answered no more", async () => {
+test("what comes after the session's end and cannot be packed is answered no more", async () => {
   const { wire, log } = recording({ lookup: () => settled().then(() => undefined as never) });
   const answer = wire.later("FUSE_LOOKUP", { parts: ["a"] });
   wire.dispatcher.abandon();
@@ -131,7 +133,7 @@ Deno.test("what comes after the session's end and cannot be packed is answered n
   assertEquals(log, []);
 });
 
-Deno.test("what fails while it is taken back is told, answered no more, and keeps nothing else", async () => {
+test("what fails while it is taken back is told, answered no more, and keeps nothing else", async () => {
   const bug = new Error("x");
   const failing = (): never => {
     throw bug;
@@ -162,7 +164,7 @@ Deno.test("what fails while it is taken back is told, answered no more, and keep
   }
 });
 
-Deno.test("what cannot be packed is taken back as well, and reported once", async () => {
+test("what cannot be packed is taken back as well, and reported once", async () => {
   const nonsense: any = { fh: 9, backing: NaN };
   const created: any = { ...nonsense, entry: entry() };
   const released = (nodeid: number, flags: number) => ["release", { nodeid, fh: 9, flags }, NONE];
@@ -182,8 +184,8 @@ Deno.test("what cannot be packed is taken back as well, and reported once", asyn
   }
 });
 
-Deno.test("create: an inode is forgotten after its release is done", async () => {
-  const done = Promise.withResolvers<void>();
+test("create: an inode is forgotten after its release is done", async () => {
+  const done = deferred<void>();
   const { wire, log } = recording({ create: made, release: () => done.promise });
   wire.lose("FUSE_CREATE", bodyOf(CASES.FUSE_CREATE));
   await settled();
@@ -193,7 +195,7 @@ Deno.test("create: an inode is forgotten after its release is done", async () =>
   assertEquals(log.at(-1), forgotten);
 });
 
-Deno.test("READDIRPLUS: a lost piece forgets each inode that it counted, once", async () => {
+test("READDIRPLUS: a lost piece forgets each inode that it counted, once", async () => {
   const found = new Map([["a", 2], ["gone", 0], ["b", 2 ** 53 - 1], ["a link to b", 2 ** 53 - 1], ["c", 7]]);
   for (const later of [false, true]) {
     const { wire, log } = recording({
@@ -220,7 +222,7 @@ Deno.test("READDIRPLUS: a lost piece forgets each inode that it counted, once", 
   }
 });
 
-Deno.test("READDIR: a lost piece forgets nothing, and can be read again", async () => {
+test("READDIR: a lost piece forgets nothing, and can be read again", async () => {
   const { wire, log } = recording({
     readdir: () => ["a", "b"].map((name) => ({ name, ino: 1, mode: 0 })),
     lookup: entry,

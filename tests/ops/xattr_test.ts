@@ -2,6 +2,7 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { c, connect, join, utf8 } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 /** Asked for so many bytes, of so many: an errno, the size alone, or the value. */
 const SIZES: readonly [asked: number, size: number, answer: "ERANGE" | "size" | "value"][] = [
@@ -20,7 +21,7 @@ const SIZES: readonly [asked: number, size: number, answer: "ERANGE" | "size" | 
 for (const when of ["now", "later"]) {
   const answer = <T>(value: T): T | Promise<T> => when === "now" ? value : Promise.resolve(value);
 
-  Deno.test(`getxattr: size probing and ERANGE, answered ${when}`, async () => {
+  test(`getxattr: size probing and ERANGE, answered ${when}`, async () => {
     for (const [asked, size, expected] of SIZES) {
       const value = Uint8Array.from({ length: size }, (_, i) => i);
       const wire = connect({ getxattr: () => answer(value) });
@@ -34,7 +35,7 @@ for (const when of ["now", "later"]) {
     }
   });
 
-  Deno.test(`listxattr: size probing and ERANGE, answered ${when}`, async () => {
+  test(`listxattr: size probing and ERANGE, answered ${when}`, async () => {
     const names = ["user.a", "user.\udc80", "security.ä"];
     const list = join(utf8("user.a\0user."), Uint8Array.of(0x80, 0), utf8("security.ä\0"));
     for (
@@ -55,7 +56,7 @@ for (const when of ["now", "later"]) {
     }
   });
 
-  Deno.test(`getxattr: null is ENODATA, answered ${when}`, async () => {
+  test(`getxattr: null is ENODATA, answered ${when}`, async () => {
     const wire = connect({ getxattr: () => answer(null) });
     for (const size of [0, 100]) {
       const { error } = await wire.ask("FUSE_GETXATTR", { parts: [c("fuse_getxattr_in", { size }), "user.x"] });
@@ -64,7 +65,7 @@ for (const when of ["now", "later"]) {
   });
 }
 
-Deno.test("setxattr: 16 bytes of arguments where these were agreed on", () => {
+test("setxattr: 16 bytes of arguments where these were agreed on", () => {
   const seen: unknown[] = [];
   const fs: Filesystem = { setxattr: ({ name, value, flags }) => void seen.push([name, [...value], flags]) };
   const struct = c("fuse_setxattr_in", { size: 2, flags: 1, setxattr_flags: 1 });
@@ -75,7 +76,7 @@ Deno.test("setxattr: 16 bytes of arguments where these were agreed on", () => {
   assertEquals(seen, [["user.x", [0x61, 0x62], 1], ["user.x", [0x61, 0x62], 1]]);
 });
 
-Deno.test("setxattr: an empty value, and names that are not UTF-8", () => {
+test("setxattr: an empty value, and names that are not UTF-8", () => {
   const seen: unknown[] = [];
   const wire = connect({ setxattr: (args) => void seen.push(structuredClone(args)) });
   const name = Uint8Array.of(0x75, 0xff, 0);

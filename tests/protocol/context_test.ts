@@ -1,5 +1,7 @@
 /** What a request says of its caller, on the real kernel. */
 import { assert, assertEquals } from "@std/assert";
+import fs from "node:fs/promises";
+import process from "node:process";
 import { type Attr, type Filesystem, type MountOptions, ROOT_ID } from "../../mod.ts";
 import { run, tempDir, test } from "../support/harness.ts";
 import { ATTRS, entry, kernel, serve, type Served, since, testWith, tree } from "./support.ts";
@@ -79,9 +81,9 @@ testWith(since(38), "createSuppGroup: off, no group comes", async () => {
 async function labels(): Promise<boolean> {
   await using at = await tempDir();
   if ((await run(["mount", "-t", "securityfs", "none", at.path])).code !== 0) return false;
-  return /selinux|smack/.test(await Deno.readTextFile(at.join("lsm")).catch(() => ""));
+  return /selinux|smack/.test(await fs.readFile(at.join("lsm"), "utf8").catch(() => ""));
 }
-const labelled = Deno.uid() === 0 && await labels();
+const labelled = process.getuid!() === 0 && await labels();
 
 testWith(
   labelled ? since(36) : ["a security module that labels files"],

@@ -1,6 +1,7 @@
 /** INTERRUPT on the real kernel: whose caller got a signal is told by `request.signal`, and the session goes on. */
 import { assert, assertEquals, assertGreater, assertStrictEquals } from "@std/assert";
 import { type Filesystem, FuseError, type Request } from "../../mod.ts";
+import { deferred } from "../../src/deferred.ts";
 import { test, until } from "../support/harness.ts";
 import { bytes, kernel, serve, type Served, since, testWith, tree } from "./support.ts";
 
@@ -76,7 +77,7 @@ test("signal: also where it is read only after the interrupt has come", kernel, 
 });
 
 test("signal: a client that is killed ends as soon as the handler gives up", kernel, async () => {
-  const inside = Promise.withResolvers<Request>();
+  const inside = deferred<Request>();
   await using fs = await serve(tree({
     ...direct,
     read(_, request) {
@@ -152,7 +153,7 @@ testWith(since(40), "signal: of a request that was sent again", async () => {
 });
 
 test("signal: aborted where the session ends before the answer", kernel, async () => {
-  const inside = Promise.withResolvers<Request>();
+  const inside = deferred<Request>();
   await using fs = await serve(tree({
     ...direct,
     read(_, request) {

@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import type { Connection, Filesystem } from "../../mod.ts";
 import { type Attr, ROOT_ID } from "../../mod.ts";
+import { deferred } from "../../src/deferred.ts";
 import { mountsUnder, run, test, until } from "../support/harness.ts";
 import {
   ATTRS,
@@ -289,7 +290,7 @@ test("retrieve: also what is not written yet, with the writeback cache", kernel,
 
 testWith(since(40), "resend: a request that was not answered comes again, and says so", async () => {
   const seen: [unique: number, resent: boolean][] = [];
-  const first = Promise.withResolvers<void>();
+  const first = deferred<void>();
   const { fs } = kept({
     async readlink(_, { unique, resent }) {
       seen.push([unique, resent]);
@@ -511,7 +512,7 @@ test(
 
 test("in a handler: invalInode of pages that are being read waits for the answer", kernel, async () => {
   let done = false;
-  const first = Promise.withResolvers<boolean>();
+  const first = deferred<boolean>();
   const { state, fs } = kept({
     async read({ offset, size }) {
       void served.session.notify.invalInode(2).then(() => done = true);
@@ -572,7 +573,7 @@ test("many at once: all arrive, while the session serves", kernel, async () => {
 });
 
 test("many at once: the session serves on while they all wait", kernel, async () => {
-  const gate = Promise.withResolvers<void>();
+  const gate = deferred<void>();
   const { state, fs } = kept({
     async read({ offset, size }) {
       await gate.promise;

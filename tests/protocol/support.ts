@@ -1,8 +1,12 @@
 /** A small tree of fixed content on the real kernel, what its handlers saw, and clients that write lines of JSON. */
+import { spawn } from "node:child_process";
+import { constants } from "node:os";
+import process from "node:process";
+import { createInterface } from "node:readline";
 import type { Attr, Entry, Filesystem, Negotiated, Request } from "../../mod.ts";
 import { FuseError, mount, type MountOptions, ROOT_ID, type Session, type TraceEvent } from "../../mod.ts";
 import { thisMachine } from "../support/needs.ts";
-import { run, type TempDir, tempDir, test } from "../support/harness.ts";
+import { run, type Signal, type TempDir, tempDir, test } from "../support/harness.ts";
 
 const needs = ["root", "fuse", "tool:python3"] as const;
 /** How every test here is registered. */
@@ -29,7 +33,7 @@ export function offered(flag: string): string[] {
 /** Registers a test against the kernel; skipped, under a name that says it, where the kernel lacks something. */
 export function testWith(lacking: readonly string[], name: string, fn: () => Promise<void>): void {
   if (lacking.length === 0) test(name, kernel, fn);
-  else Deno.test.ignore(`${name} (skipped: needs ${lacking.join(", ")})`, fn);
+  else test.skip(`${name} (skipped: needs ${lacking.join(", ")})`);
 }
 
 /** What `file` holds. */
@@ -176,7 +180,7 @@ export interface Client extends AsyncDisposable {
   next(): Promise<any>;
   /** Lets it go on behind a `wait()`. */
   go(): Promise<void>;
-  kill(signal: Deno.Signal): void;
+  kill(signal: Signal): void;
   /** What else it says until it ends. */
   rest(): Promise<any[]>;
 }
@@ -201,40 +205,33 @@ export async function startClient(
   args: readonly string[],
   { code: expected = 0, patience = 20_000 }: ClientOptions = {},
 ): Promise<Client> {
-  const child = new Deno.Command(await python(), {
-    args: ["-S", "-c", `from client import *\n${flush(script)}`, ...args],
-    env: { PYTHONPATH: here, PYTHONDONTWRITEBYTECODE: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = spawn(await python(), ["-S", "-c", `from client import *\n${flush(script)}`, ...args], {
+    env: { ...process.env, PYTHONPATH: here, PYTHONDONTWRITEBYTECODE: "1" },
+  });
   const timer = setTimeout(() => child.kill("SIGKILL"), patience);
-  const complaints = new Response(child.stderr).text();
-  const lines = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const stdin = child.stdin.getWriter();
-  const ended = child.status.finally(() => clearTimeout(timer));
-  let rest = "", gone = false;
-  ended.then(() => gone = true);
+  let complaints = "", gone = false;
+  child.stderr.on("data", (said) => complaints += said);
+  // A client that has ended does not wait for anything.
+  child.stdin.on("error", () => {});
+  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
+  const ended = new Promise<number>((resolve) => {
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      gone = true;
+      resolve(code ?? 128 + constants.signals[signal!]);
+    });
+  });
 
   async function line(): Promise<string | null> {
-    for (;;) {
-      const end = rest.indexOf("\n");
-      if (end >= 0) {
-        const found = rest.slice(0, end);
-        rest = rest.slice(end + 1);
-        return found;
-      }
-      const { value, done } = await lines.read();
-      if (done) return null;
-      rest += value;
-    }
+    const { value, done } = await lines.next();
+    return done ? null : value;
   }
   async function check(): Promise<void> {
-    const { code } = await ended;
-    if (expected !== null && code !== expected) throw new Error(`the client ended with ${code}: ${await complaints}`);
+    const code = await ended;
+    if (expected !== null && code !== expected) throw new Error(`the client ended with ${code}: ${complaints}`);
   }
   return {
-    pid: child.pid,
+    pid: child.pid!,
     async next() {
       const said = await line();
       if (said === null) {
@@ -243,10 +240,9 @@ export async function startClient(
       }
       return JSON.parse(said);
     },
-    async go() {
-      await stdin.write(bytes("\n"));
-    },
-    kill: (signal) => child.kill(signal),
+    go: () => new Promise((resolve) => child.stdin.write("\n", () => resolve())),
+    // What Deno kills through the child itself has ended by that signal, it says, however it ended.
+    kill: (signal) => void process.kill(child.pid!, signal),
     async rest() {
       const all: unknown[] = [];
       for (let said = await line(); said !== null; said = await line()) all.push(JSON.parse(said));
@@ -255,9 +251,7 @@ export async function startClient(
     },
     async [Symbol.asyncDispose]() {
       if (!gone) child.kill("SIGKILL");
-      await stdin.close().catch(() => {});
-      await lines.cancel().catch(() => {});
-      await complaints.catch(() => "");
+      child.stdin.destroy();
       await ended;
     },
   };

@@ -1,8 +1,9 @@
 /** The pool of request buffers. */
 import { assert, assertStrictEquals } from "@std/assert";
 import { BufferPool } from "../../src/session/buffers.ts";
+import { test } from "../support/harness.ts";
 
-Deno.test("buffers: as many as the bytes allow, but at least two", () => {
+test("buffers: as many as the bytes allow, but at least two", () => {
   for (const [size, bytes, limit] of [[100, 1000, 10], [100, 1099, 10], [100, 250, 2], [100, 199, 2], [100, 0, 2]]) {
     const pool = new BufferPool(size, bytes);
     assertStrictEquals(pool.limit, limit);
@@ -14,7 +15,7 @@ Deno.test("buffers: as many as the bytes allow, but at least two", () => {
   }
 });
 
-Deno.test("buffers: one that was given back is taken again, and none is made beyond need", () => {
+test("buffers: one that was given back is taken again, and none is made beyond need", () => {
   const pool = new BufferPool(64, 6400);
   const first = pool.take()!, second = pool.take()!;
   assertStrictEquals(pool.taken, 2);
@@ -32,7 +33,7 @@ Deno.test("buffers: one that was given back is taken again, and none is made bey
   }
 });
 
-Deno.test("buffers: a full pool has one again as soon as it is given back", () => {
+test("buffers: a full pool has one again as soon as it is given back", () => {
   const pool = new BufferPool(64, 0);
   const buffers = [pool.take()!, pool.take()!];
   assertStrictEquals(pool.take(), null);
@@ -41,7 +42,7 @@ Deno.test("buffers: a full pool has one again as soon as it is given back", () =
   assertStrictEquals(pool.take(), null);
 });
 
-Deno.test("buffers: the view is of the bytes", () => {
+test("buffers: the view is of the bytes", () => {
   const { bytes, view } = new BufferPool(16, 0).take()!;
   view.setUint32(4, 0x01020304, true);
   assertStrictEquals(bytes[4], 4);

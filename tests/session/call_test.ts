@@ -3,7 +3,9 @@ import { assert, assertEquals, assertNotEquals, assertStrictEquals } from "@std/
 import type { OpcodeName } from "../../src/abi/opcode.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { Entry, Request } from "../../src/fs/types.ts";
+import { deferred } from "../../src/deferred.ts";
 import { type Body, c, connect, join, request, settled, utf8, type Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const MADE: Entry = { nodeid: 2, attr: { mode: 0o100644 } };
 
@@ -44,7 +46,7 @@ function contexts(...all: readonly (readonly [name: string, value: Uint8Array])[
 }
 
 for (const [opcode, parts] of MAKING) {
-  Deno.test(`${opcode}: the groups and security contexts behind the arguments`, () => {
+  test(`${opcode}: the groups and security contexts behind the arguments`, () => {
     const { wire, requests } = keeping();
     const label = utf8("system_u:object_r:tmp_t\0");
     const extensions = join(contexts(["security.selinux", label]), groups(0, 4294967295));
@@ -60,7 +62,7 @@ for (const [opcode, parts] of MAKING) {
 
 const MKDIR: readonly (string | Uint8Array)[] = [c("fuse_mkdir_in"), "abc"];
 
-Deno.test("extensions: any number of each, in any order", () => {
+test("extensions: any number of each, in any order", () => {
   const selinux = ["security.selinux", utf8("a")] as const, smack = ["security.SMACK64", utf8("1234567")] as const;
   const empty = ["security.empty", new Uint8Array(0)] as const;
   const value = (...all: (readonly [string, Uint8Array])[]) => all.map(([name, value]) => ({ name, value }));
@@ -86,7 +88,7 @@ Deno.test("extensions: any number of each, in any order", () => {
   }
 });
 
-Deno.test("extensions: the value of a security context survives the request's buffer", () => {
+test("extensions: the value of a security context survives the request's buffer", () => {
   const { wire, requests } = keeping();
   const bytes = request("FUSE_MKDIR", 2n, { parts: MKDIR, extensions: contexts(["security.x", utf8("label")]) });
   wire.raw(bytes);
@@ -101,7 +103,7 @@ function changed(extensions: Uint8Array, at: number, value: number): Uint8Array 
   return copy;
 }
 
-Deno.test("extensions: those that contradict themselves are refused, and no method is called", () => {
+test("extensions: those that contradict themselves are refused, and no method is called", () => {
   const two = contexts(["security.a", utf8("12345")], ["security.b", utf8("12345")]);
   const one = contexts(["security.a", utf8("12345")]);
   const unterminated = join(
@@ -140,7 +142,7 @@ Deno.test("extensions: those that contradict themselves are refused, and no meth
   }
 });
 
-Deno.test("extensions: cut off anywhere they are refused, or what is left of them is whole", () => {
+test("extensions: cut off anywhere they are refused, or what is left of them is whole", () => {
   const whole = join(contexts(["security.a", utf8("12345")], ["security.b", utf8("")]), groups(5, 6, 7));
   for (let units = 0; units <= whole.length / 8; units++) {
     const { wire, requests } = keeping();
@@ -151,7 +153,7 @@ Deno.test("extensions: cut off anywhere they are refused, or what is left of the
   }
 });
 
-Deno.test("request: its number keeps what fits, and says whether it was sent again", () => {
+test("request: its number keeps what fits, and says whether it was sent again", () => {
   const seen: Request[] = [];
   const wire = connect({ statfs: (_, one) => (seen.push(one), null as never) });
   for (const unique of [2n, 2n ** 53n - 2n, 2n ** 63n + 6n, 2n ** 64n - 2n]) wire.raw(request("FUSE_STATFS", unique));
@@ -190,7 +192,7 @@ function interrupt(wire: Wire, unique: bigint): void {
   wire.post("FUSE_INTERRUPT", { nodeid: 0, parts: [c("fuse_interrupt_in", { unique })] });
 }
 
-Deno.test("signal: made only when it is read, and once", async () => {
+test("signal: made only when it is read, and once", async () => {
   assertStrictEquals(
     await controllers(async () => {
       const wire = connect({ getattr: () => settled().then(() => FILE) });
@@ -234,7 +236,7 @@ function patient(seen: Request[] = []): Filesystem {
   };
 }
 
-Deno.test("interrupt: aborts the signal of the request it names, which is answered EINTR", async () => {
+test("interrupt: aborts the signal of the request it names, which is answered EINTR", async () => {
   const seen: Request[] = [];
   const wire = connect(patient(seen));
   const uniques: bigint[] = [];
@@ -253,7 +255,7 @@ Deno.test("interrupt: aborts the signal of the request it names, which is answer
   assertStrictEquals(wire.dispatcher.pending, 0);
 });
 
-Deno.test("interrupt: one that comes before its request aborts the signal when that is read", async () => {
+test("interrupt: one that comes before its request aborts the signal when that is read", async () => {
   const wire = connect(patient());
   interrupt(wire, wire.nextUnique + 2n);
   assertStrictEquals((await wire.later("FUSE_GETATTR", GETATTR)).error, "EINTR");
@@ -266,8 +268,8 @@ Deno.test("interrupt: one that comes before its request aborts the signal when t
   assertStrictEquals((await next).error, "EINTR");
 });
 
-Deno.test("interrupt: a handler that does not look is unaffected", async () => {
-  const go = Promise.withResolvers<typeof FILE>();
+test("interrupt: a handler that does not look is unaffected", async () => {
+  const go = deferred<typeof FILE>();
   const wire = connect({ getattr: () => go.promise, statfs: () => null as never });
   const reply = wire.later("FUSE_GETATTR", GETATTR);
   interrupt(wire, wire.nextUnique - 2n);
@@ -277,7 +279,7 @@ Deno.test("interrupt: a handler that does not look is unaffected", async () => {
   assertEquals(wire.reports, []);
 });
 
-Deno.test("interrupt: after the reply nothing happens, to that request or another", async () => {
+test("interrupt: after the reply nothing happens, to that request or another", async () => {
   const seen: Request[] = [];
   let later = true;
   const wire = connect({
@@ -296,7 +298,7 @@ Deno.test("interrupt: after the reply nothing happens, to that request or anothe
   assertStrictEquals(wire.replies.length, 4);
 });
 
-Deno.test("interrupt: those that find nobody are forgotten, the oldest first", async () => {
+test("interrupt: those that find nobody are forgotten, the oldest first", async () => {
   const wire = connect(patient());
   const soon = wire.nextUnique + 2n * 300n;
   // The last of them is for a request that is still to come.
@@ -315,7 +317,7 @@ Deno.test("interrupt: those that find nobody are forgotten, the oldest first", a
   wire.dispatcher.abandon();
 });
 
-Deno.test("interrupt: the number is compared beyond 32 bits, and with the mark of one sent again", async () => {
+test("interrupt: the number is compared beyond 32 bits, and with the mark of one sent again", async () => {
   const seen: Request[] = [];
   const wire = connect(patient(seen));
   const uniques = [2n, 2n ** 32n + 2n, 2n ** 51n + 2n, 2n ** 63n + 2n];
@@ -328,7 +330,7 @@ Deno.test("interrupt: the number is compared beyond 32 bits, and with the mark o
   assertEquals(wire.replies.map(({ unique }) => unique), uniques);
 });
 
-Deno.test("interrupt: a listener that answers at once is answered at once", async () => {
+test("interrupt: a listener that answers at once is answered at once", async () => {
   const wire = connect({
     getattr: (_, { signal }) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(FILE))),
   });
@@ -337,8 +339,8 @@ Deno.test("interrupt: a listener that answers at once is answered at once", asyn
   assertStrictEquals((await reply).errno, 0);
 });
 
-Deno.test("abandon: everything under way is answered ENOTCONN once, and what comes then is not sent", async () => {
-  const answers = [Promise.withResolvers<typeof FILE>(), Promise.withResolvers<typeof FILE>()];
+test("abandon: everything under way is answered ENOTCONN once, and what comes then is not sent", async () => {
+  const answers = [deferred<typeof FILE>(), deferred<typeof FILE>()];
   let next = 0;
   const wire = connect({ getattr: () => answers[next++].promise });
   const replies = [wire.later("FUSE_GETATTR", GETATTR), wire.later("FUSE_GETATTR", GETATTR)];
@@ -354,7 +356,7 @@ Deno.test("abandon: everything under way is answered ENOTCONN once, and what com
   assertStrictEquals(wire.replies.length, 2);
 });
 
-Deno.test("abandon: handlers that wait for nothing but their signal end", async () => {
+test("abandon: handlers that wait for nothing but their signal end", async () => {
   const seen: Request[] = [];
   const wire = connect(patient(seen));
   const reply = wire.later("FUSE_GETATTR", GETATTR);
@@ -364,8 +366,8 @@ Deno.test("abandon: handlers that wait for nothing but their signal end", async 
   assertStrictEquals(wire.replies.length, 1);
 });
 
-Deno.test("abandon: data stays borrowed until its handler is done, then comes back", async () => {
-  const answer = Promise.withResolvers<number>();
+test("abandon: data stays borrowed until its handler is done, then comes back", async () => {
+  const answer = deferred<number>();
   const wire = connect({ write: () => answer.promise });
   const reply = wire.later("FUSE_WRITE", { parts: [c("fuse_write_in", { size: 3 }), utf8("abc")] });
   wire.dispatcher.abandon();
@@ -377,8 +379,8 @@ Deno.test("abandon: data stays borrowed until its handler is done, then comes ba
   assertStrictEquals(wire.freed.length, 1);
 });
 
-Deno.test("abandon: what was made for nobody is taken back", async () => {
-  const answer = Promise.withResolvers<Entry>();
+test("abandon: what was made for nobody is taken back", async () => {
+  const answer = deferred<Entry>();
   const forgotten: unknown[] = [];
   const wire = connect({ mkdir: () => answer.promise, forget: (args) => void forgotten.push(args) });
   const reply = wire.later("FUSE_MKDIR", { parts: MKDIR });

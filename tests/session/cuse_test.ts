@@ -1,5 +1,6 @@
 /** Character devices: the handshake by bytes, and requests as CUSE sends them, with nodeid 0. */
 import { assertEquals, assertMatch, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import fs from "node:fs/promises";
 import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
@@ -7,6 +8,7 @@ import type { IoctlArgs } from "../../src/fs/types.ts";
 import { mountCharacterDevice } from "../../src/mount/character_device.ts";
 import { type CharacterDeviceOptions, checkCharacterDevice } from "../../src/session/cuse.ts";
 import { c, join, settled, utf8, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 /** A device's dispatcher before the handshake. */
 function device(fs: Filesystem, options: CharacterDeviceOptions = { name: "null0" }): Wire {
@@ -23,7 +25,7 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
-Deno.test("CUSE_INIT: the answer's bytes", () => {
+test("CUSE_INIT: the answer's bytes", () => {
   const spare = words(...Array(10).fill(0));
   const cases: readonly [CharacterDeviceOptions, Uint8Array][] = [
     [{ name: "null0" }, join(words(7, 45, 0, 0, 131072, 131072, 0, 0), spare, "DEVNAME=null0")],
@@ -45,7 +47,7 @@ Deno.test("CUSE_INIT: the answer's bytes", () => {
   }
 });
 
-Deno.test("CUSE_INIT: a name of the greatest length", () => {
+test("CUSE_INIT: a name of the greatest length", () => {
   const name = "n".repeat(4087);
   checkCharacterDevice({ name });
   const { body } = init(device({}, { name }));
@@ -53,7 +55,7 @@ Deno.test("CUSE_INIT: a name of the greatest length", () => {
   assertEquals(body.subarray(72), join(`DEVNAME=${name}`));
 });
 
-Deno.test("CUSE_INIT: what is agreed on", () => {
+test("CUSE_INIT: what is agreed on", () => {
   const wire = device({}, { name: "x", unrestrictedIoctl: true, maxWrite: 8192, maxRead: 65536 });
   let given: unknown;
   const told = device({ init: ({ negotiated }) => void (given = negotiated) });
@@ -74,7 +76,7 @@ Deno.test("CUSE_INIT: what is agreed on", () => {
   });
 });
 
-Deno.test("CUSE_INIT: unrestricted ioctls only where both sides want them", () => {
+test("CUSE_INIT: unrestricted ioctls only where both sides want them", () => {
   for (const [wanted, offered, agreed] of [[true, 1, 1], [true, 0, 0], [false, 1, 0], [undefined, 1, 0]] as const) {
     const wire = device({}, { name: "x", unrestrictedIoctl: wanted });
     assertEquals([...init(wire, { flags: offered }).body.subarray(12, 16)], [agreed, 0, 0, 0]);
@@ -82,7 +84,7 @@ Deno.test("CUSE_INIT: unrestricted ioctls only where both sides want them", () =
   }
 });
 
-Deno.test("CUSE_INIT: another kernel is refused in words", () => {
+test("CUSE_INIT: another kernel is refused in words", () => {
   for (const [major, minor] of [[7, 10], [7, 0], [6, 45], [8, 0]]) {
     const wire = device({});
     assertStrictEquals(init(wire, { major, minor }).error, "EPROTO");
@@ -92,7 +94,7 @@ Deno.test("CUSE_INIT: another kernel is refused in words", () => {
   }
 });
 
-Deno.test("CUSE_INIT: a device has no other handshake, and a file system not this one", () => {
+test("CUSE_INIT: a device has no other handshake, and a file system not this one", () => {
   const one = device({});
   assertStrictEquals(one.init().error, "EIO");
   assertStrictEquals(one.negotiated, null);
@@ -112,7 +114,7 @@ function ready(fs: Filesystem, options?: CharacterDeviceOptions): Wire {
   return wire;
 }
 
-Deno.test("character device: open, read, write, poll, flush, fsync and release, all with nodeid 0", async () => {
+test("character device: open, read, write, poll, flush, fsync and release, all with nodeid 0", async () => {
   const calls: unknown[] = [];
   const log = (name: string) => (args: unknown) => void calls.push([name, structuredClone(args)]);
   const wire = ready({
@@ -156,7 +158,7 @@ Deno.test("character device: open, read, write, poll, flush, fsync and release, 
   assertEquals(wire.freed, wire.kept);
 });
 
-Deno.test("character device: what a device without methods answers", () => {
+test("character device: what a device without methods answers", () => {
   const wire = ready({});
   const send = (opcode: OpcodeName, ...parts: Uint8Array[]) => wire.send(opcode, { nodeid: 0, parts });
   assertEquals(send("FUSE_OPEN", c("fuse_open_in")).body, words(0, 0, 0, 0));
@@ -167,7 +169,7 @@ Deno.test("character device: what a device without methods answers", () => {
   assertStrictEquals(send("FUSE_RELEASE", c("fuse_release_in")).error, "");
 });
 
-Deno.test("ioctl: an unrestricted one asks for ranges, and is asked again with them", () => {
+test("ioctl: an unrestricted one asks for ranges, and is asked again with them", () => {
   const calls: IoctlArgs[] = [];
   // A number that says nothing: its argument is the address of { u64 address; u64 length }.
   const wire = ready({
@@ -202,7 +204,7 @@ Deno.test("ioctl: an unrestricted one asks for ranges, and is asked again with t
   assertEquals(wire.reports, []);
 });
 
-Deno.test("ioctl: at most 256 ranges, and whole lengths", () => {
+test("ioctl: at most 256 ranges, and whole lengths", () => {
   const range = { base: 1n, length: 2 };
   const cases: readonly [unknown, boolean][] = [
     [{ retry: { in: Array(256).fill(range) } }, true],
@@ -223,13 +225,13 @@ Deno.test("ioctl: at most 256 ranges, and whole lengths", () => {
   }
 });
 
-Deno.test("ioctl: a restricted one cannot be asked again", () => {
+test("ioctl: a restricted one cannot be asked again", () => {
   const wire = ready({ ioctl: () => ({ retry: { in: [] } }) });
   assertStrictEquals(wire.send("FUSE_IOCTL", { nodeid: 0, parts: [c("fuse_ioctl_in")] }).error, "EIO");
   assertMatch(String(wire.reports[0].error), /only an unrestricted ioctl may/);
 });
 
-Deno.test("checkCharacterDevice: what cannot be made is refused before anything is opened", async () => {
+test("checkCharacterDevice: what cannot be made is refused before anything is opened", async () => {
   const names = ["", "a/b", "a\0b", "a\nb", ".", "..", "/dev/x"];
   for (const name of names) assertThrows(() => checkCharacterDevice({ name }), TypeError, "option name is");
   assertThrows(() => checkCharacterDevice({ name: "n".repeat(4088) }), RangeError, "longer than the 4087 bytes");
@@ -254,17 +256,18 @@ Deno.test("checkCharacterDevice: what cannot be made is refused before anything 
   await assertRejects(() => mountCharacterDevice({}, { name: "x", maxInFlight: -1 }), RangeError, "option maxInFlight");
 });
 
-const here = await Deno.stat("/dev/cuse").then(() => true, () => false);
+const here = await fs.stat("/dev/cuse").then(() => true, () => false);
 
-Deno.test({
-  name: `mountCharacterDevice: without /dev/cuse it says so, and what to do${here ? " (skipped: it is there)" : ""}`,
-  ignore: here,
-  async fn() {
+const without = "mountCharacterDevice: without /dev/cuse it says so, and what to do";
+
+if (here) test.skip(`${without} (skipped: it is there)`);
+else {
+  test(without, { sanitize: false }, async () => {
     const error = await assertRejects(() => mountCharacterDevice({}, { name: "fusewire0" }), FuseError);
     assertEquals([error.code, error.syscall, error.path], ["ENOENT", "open", "/dev/cuse"]);
     assertStrictEquals(
       error.message,
       'cannot make the device "fusewire0": open(2) of /dev/cuse says ENOENT; load the module: modprobe cuse',
     );
-  },
-});
+  });
+}

@@ -4,7 +4,10 @@ import type { RequestBuffer } from "../../src/abi/message.ts";
 import type { OpcodeName } from "../../src/abi/opcode.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
+import { deferred } from "../../src/deferred.ts";
 import { type Body, c, connect, field, settled, utf8 } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
+import { uncaught } from "../support/runtime.ts";
 
 const FILE = { attr: { mode: 0o100644 } };
 
@@ -30,8 +33,8 @@ function writing(method: (data: Uint8Array) => unknown): Filesystem {
 }
 
 for (const [opcode, body] of BORROWING) {
-  Deno.test(`${opcode}: the buffer is kept until the answer that comes later, and comes back once`, async () => {
-    const answer = Promise.withResolvers<number>();
+  test(`${opcode}: the buffer is kept until the answer that comes later, and comes back once`, async () => {
+    const answer = deferred<number>();
     let data = new Uint8Array(0);
     const wire = connect(writing((bytes) => (data = bytes as Uint8Array<ArrayBuffer>, answer.promise)));
     const reply = wire.later(opcode, body(utf8("hello")));
@@ -49,7 +52,7 @@ for (const [opcode, body] of BORROWING) {
     assertStrictEquals(wire.dispatcher.pending, 0);
   });
 
-  Deno.test(`${opcode}: the buffer comes back once, however the promise ends`, async () => {
+  test(`${opcode}: the buffer comes back once, however the promise ends`, async () => {
     const ends: readonly [() => Promise<unknown>, string][] = [
       [() => Promise.resolve(3), ""],
       [() => Promise.reject(new FuseError("ENOSPC")), "ENOSPC"],
@@ -69,7 +72,7 @@ for (const [opcode, body] of BORROWING) {
     }
   });
 
-  Deno.test(`${opcode}: the buffer is not kept where the answer comes at once`, async () => {
+  test(`${opcode}: the buffer is not kept where the answer comes at once`, async () => {
     const ends: (() => unknown)[] = [
       () => 3,
       () => NaN,
@@ -92,7 +95,7 @@ for (const [opcode, body] of BORROWING) {
   });
 }
 
-Deno.test("requests without data give their buffer back at once, also where the answer comes later", async () => {
+test("requests without data give their buffer back at once, also where the answer comes later", async () => {
   const wire = connect({
     getattr: () => settled().then(() => FILE),
     read: () => settled().then(() => utf8("x")),
@@ -111,7 +114,7 @@ Deno.test("requests without data give their buffer back at once, also where the 
   assertStrictEquals(wire.dispatcher.pending, 0);
 });
 
-Deno.test("answers find their requests in any order, and their buffers with them", async () => {
+test("answers find their requests in any order, and their buffers with them", async () => {
   const waiting: (() => void)[] = [];
   const wire = connect({
     write: ({ data }) => new Promise((resolve) => waiting.push(() => resolve(data.length))),
@@ -138,7 +141,7 @@ Deno.test("answers find their requests in any order, and their buffers with them
   assertStrictEquals(wire.freed.length, 20);
 });
 
-Deno.test("data of any size arrives whole", async () => {
+test("data of any size arrives whole", async () => {
   for (const size of [0, 1, 4096, 16384, 16385, 32768 - 16, 32768, 1 << 20]) {
     const data = Uint8Array.from({ length: size }, (_, i) => i * 7 + (i >> 8));
     for (const later of [false, true]) {
@@ -154,7 +157,7 @@ Deno.test("data of any size arrives whole", async () => {
   }
 });
 
-Deno.test("a long answer makes the reply grow, and the next one is whole", () => {
+test("a long answer makes the reply grow, and the next one is whole", () => {
   const names = Array.from({ length: 5000 }, (_, i) => `user.attribute-${i}`);
   const wire = connect({ listxattr: () => names, readlink: () => "x".repeat(100_000), getattr: () => FILE });
   const list = wire.send("FUSE_LISTXATTR", { parts: [c("fuse_getxattr_in", { size: 1 << 20 })] });
@@ -164,38 +167,29 @@ Deno.test("a long answer makes the reply grow, and the next one is whole", () =>
   assertEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).body, c("fuse_attr_out", { attr }));
 });
 
-Deno.test("a listener of errors that throws keeps no request from its reply, nor the next one from being served", async () => {
+test("a listener of errors that throws keeps no request from its reply, nor the next one from being served", async () => {
   const bug = new Error("the handler's"), thrown = new Error("the listener's");
-  const seen: unknown[] = [];
-  const listener = (event: ErrorEvent) => {
-    event.preventDefault();
-    seen.push(event.error);
+  using seen = uncaught();
+  const fails = (later: boolean) => () => {
+    if (later) return Promise.reject(bug);
+    throw bug;
   };
-  globalThis.addEventListener("error", listener);
-  try {
-    const fails = (later: boolean) => () => {
-      if (later) return Promise.reject(bug);
-      throw bug;
-    };
-    const wire = connect({ getattr: fails(false), write: fails(true), forget: fails(false) as () => never }, {
-      onError() {
-        throw thrown;
-      },
-    });
-    assertStrictEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).error, "EIO");
-    assertStrictEquals((await wire.later("FUSE_WRITE", { parts: [c("fuse_write_in")] })).error, "EIO");
-    wire.post("FUSE_FORGET", { parts: [c("fuse_forget_in")] });
-    await settled();
-    assertEquals(seen, [thrown, thrown, thrown]);
-    assertEquals(wire.freed, wire.kept);
-    assertStrictEquals(wire.dispatcher.pending, 0);
-    assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
-  } finally {
-    globalThis.removeEventListener("error", listener);
-  }
+  const wire = connect({ getattr: fails(false), write: fails(true), forget: fails(false) as () => never }, {
+    onError() {
+      throw thrown;
+    },
+  });
+  assertStrictEquals(wire.send("FUSE_GETATTR", { parts: [c("fuse_getattr_in")] }).error, "EIO");
+  assertStrictEquals((await wire.later("FUSE_WRITE", { parts: [c("fuse_write_in")] })).error, "EIO");
+  wire.post("FUSE_FORGET", { parts: [c("fuse_forget_in")] });
+  await settled();
+  assertEquals(seen.errors, [thrown, thrown, thrown]);
+  assertEquals(wire.freed, wire.kept);
+  assertStrictEquals(wire.dispatcher.pending, 0);
+  assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
 });
 
-Deno.test("the reply comes before the report", () => {
+test("the reply comes before the report", () => {
   const wire = connect({
     getattr() {
       throw new Error("x");

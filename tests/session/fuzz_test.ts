@@ -17,6 +17,7 @@ import { resolveOptions, type SessionOptions } from "../../src/session/options.t
 import { formatTrace } from "../../src/session/trace.ts";
 import { bodyOf, CASES, SERVED } from "../ops/cases.ts";
 import { c, join, request, settled, utf8 } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const SILENT = new Set<number>(
   (["FUSE_FORGET", "FUSE_BATCH_FORGET", "FUSE_INTERRUPT", "FUSE_NOTIFY_REPLY"] as const).map((name) => OPCODE[name]),
@@ -429,12 +430,12 @@ const PROPERTIES: readonly [what: string, scene: fc.Arbitrary<Scene>, numRuns: n
 ];
 
 for (const [what, scene, numRuns] of PROPERTIES) {
-  Deno.test(`fuzz: ${what}, ${numRuns} times`, async () => {
+  test(`fuzz: ${what}, ${numRuns} times`, async () => {
     await fc.assert(fc.asyncProperty(scene, check), { numRuns });
   });
 }
 
-Deno.test("fuzz: these are 100,000, and every opcode is among them", () => {
+test("fuzz: these are 100,000, and every opcode is among them", () => {
   assertStrictEquals(PROPERTIES.reduce((sum, [, , runs]) => sum + runs, 0), 100_000);
   assertEquals(new Set(NAMES), new Set(Object.keys(OPCODE)));
 });

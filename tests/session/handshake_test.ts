@@ -1,10 +1,12 @@
 /** INIT: what is offered, what is asked for, what is agreed, and how long the answer is. */
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes } from "@std/assert";
+import { inspect } from "node:util";
 import { INIT_FLAG, type InitFlag } from "../../src/abi/flags.ts";
 import { FuseError } from "../../src/errno.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { SessionOptions } from "../../src/session/options.ts";
 import { type Answer, c, field, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const nothing = () => null as never;
 /** A file system with every method that the handshake looks for. */
@@ -43,7 +45,7 @@ const ALWAYS: readonly InitFlag[] = [
   "FUSE_DIRECT_IO_ALLOW_MMAP",
 ];
 
-Deno.test("handshake: every minor version since 7.9 is answered as long as it expects", () => {
+test("handshake: every minor version since 7.9 is answered as long as it expects", () => {
   for (const minor of [...Array.from({ length: 37 }, (_, i) => i + 9), 46, 99, 0xffffffff]) {
     const wire = new Wire(FULL);
     const answer = wire.init({ minor });
@@ -59,7 +61,7 @@ Deno.test("handshake: every minor version since 7.9 is answered as long as it ex
   }
 });
 
-Deno.test("handshake: an older kernel is refused in words", () => {
+test("handshake: an older kernel is refused in words", () => {
   for (const [major, minor] of [[7, 0], [7, 4], [7, 8], [6, 45], [6, 0], [5, 99], [0, 0]]) {
     const wire = new Wire(FULL);
     assertStrictEquals(wire.init({ major, minor }).error, "EPROTO");
@@ -71,7 +73,7 @@ Deno.test("handshake: an older kernel is refused in words", () => {
   }
 });
 
-Deno.test("handshake: a newer major version is told ours, and begins again with it", () => {
+test("handshake: a newer major version is told ours, and begins again with it", () => {
   const wire = new Wire(FULL);
   for (const major of [8, 100]) {
     const first = wire.init({ major, minor: 0 });
@@ -86,7 +88,7 @@ Deno.test("handshake: a newer major version is told ours, and begins again with 
   assertStrictEquals(wire.send("FUSE_STATFS").error, "");
 });
 
-Deno.test("handshake: only bits that are offered are answered", () => {
+test("handshake: only bits that are offered are answered", () => {
   const all: SessionOptions = {
     writebackCache: true,
     atomicOTrunc: true,
@@ -118,7 +120,7 @@ Deno.test("handshake: only bits that are offered are answered", () => {
   }
 });
 
-Deno.test("handshake: without FUSE_INIT_EXT the second word of flags says nothing", () => {
+test("handshake: without FUSE_INIT_EXT the second word of flags says nothing", () => {
   for (const size of [16, 64]) {
     const wire = new Wire(FULL);
     const answer = wire.init({ flags: 0xffffffff & ~(1 << 30) >>> 0, flags2: 0xffffffff, size });
@@ -185,17 +187,17 @@ const BY_METHODS: readonly [SessionOptions, Filesystem, InitFlag[]][] = [
   [QUIET, { ioctl: nothing }, ["FUSE_HAS_IOCTL_DIR"]],
 ];
 
-Deno.test("handshake: what is asked for depends on the options and on the methods that are there", () => {
+test("handshake: what is asked for depends on the options and on the methods that are there", () => {
   const agreed = (fs: Filesystem, options: SessionOptions) => {
     const wire = new Wire(fs, options);
     wire.init();
     return [...wire.negotiated!.flags].sort();
   };
   for (const [options, fs, more] of [...WANTED, ...BY_METHODS]) {
-    assertEquals(agreed(fs, options), [...ALWAYS, ...more].sort(), Deno.inspect([options, fs]));
+    assertEquals(agreed(fs, options), [...ALWAYS, ...more].sort(), inspect([options, fs]));
   }
   for (const [options, ...more] of ASKING) {
-    assertEquals(agreed({}, { ...QUIET, ...options }), [...ALWAYS, ...more].sort(), Deno.inspect(options));
+    assertEquals(agreed({}, { ...QUIET, ...options }), [...ALWAYS, ...more].sort(), inspect(options));
   }
   for (const [options, less] of SPARING) {
     assertEquals(agreed({}, { ...QUIET, ...options }), ALWAYS.filter((flag) => flag !== less).sort());
@@ -206,7 +208,7 @@ const BIG_WRITES = 1 << INIT_FLAG.FUSE_BIG_WRITES;
 const MAX_PAGES = 1 << INIT_FLAG.FUSE_MAX_PAGES;
 const MIB = 1 << 20;
 
-Deno.test("handshake: sizes, in bytes and in pages of 4096", () => {
+test("handshake: sizes, in bytes and in pages of 4096", () => {
   const cases: readonly [SessionOptions, flags: number, maxWrite: number, pages: number, sentPages: number][] = [
     [{}, BIG_WRITES | MAX_PAGES, MIB, 256, 256],
     [{ maxWrite: 4096 }, BIG_WRITES | MAX_PAGES, 4096, 1, 1],
@@ -227,13 +229,13 @@ Deno.test("handshake: sizes, in bytes and in pages of 4096", () => {
     assertEquals(
       [out("max_write", answer), out("max_pages", answer)],
       [maxWrite, sent],
-      Deno.inspect([options, flags]),
+      inspect([options, flags]),
     );
     assertEquals([wire.negotiated!.maxWrite, wire.negotiated!.maxPages], [maxWrite, maxPages]);
   }
 });
 
-Deno.test("handshake: read-ahead is the lower of what both sides want", () => {
+test("handshake: read-ahead is the lower of what both sides want", () => {
   for (
     const [offered, wanted, agreed] of [
       [131072, undefined, 131072],
@@ -250,13 +252,13 @@ Deno.test("handshake: read-ahead is the lower of what both sides want", () => {
   }
 });
 
-Deno.test("handshake: the request timeout is only given where it is agreed on", () => {
+test("handshake: the request timeout is only given where it is agreed on", () => {
   for (const [requestTimeout, flags2, given] of [[60, 0xffffffff, 60], [65535, 0xffffffff, 65535], [60, 0, 0]]) {
     assertStrictEquals(out("request_timeout", new Wire({}, { requestTimeout }).init({ flags2 })), given);
   }
 });
 
-Deno.test("handshake: background requests, time granularity and stack depth", () => {
+test("handshake: background requests, time granularity and stack depth", () => {
   for (const [maxBackground, threshold] of [[64, 48], [1, 1], [2, 1], [65535, 49151]]) {
     const answer = new Wire({}, { maxBackground }).init();
     assertEquals([out("max_background", answer), out("congestion_threshold", answer)], [maxBackground, threshold]);
@@ -284,7 +286,7 @@ Deno.test("handshake: background requests, time granularity and stack depth", ()
   }
 });
 
-Deno.test("handshake: what is not used is 0", () => {
+test("handshake: what is not used is 0", () => {
   const { body } = new Wire(FULL).init();
   const used = [
     "major",
@@ -303,7 +305,7 @@ Deno.test("handshake: what is not used is 0", () => {
   assertEquals(body, c("fuse_init_out", values));
 });
 
-Deno.test("handshake: the file system is told once, before any request", () => {
+test("handshake: the file system is told once, before any request", () => {
   const log: unknown[] = [];
   const wire = new Wire({
     init: ({ negotiated }) => void log.push(negotiated.minor),
@@ -315,7 +317,7 @@ Deno.test("handshake: the file system is told once, before any request", () => {
   assertEquals(log, [31, "statfs"]);
 });
 
-Deno.test("handshake: an init that throws refuses the connection, in one answer", () => {
+test("handshake: an init that throws refuses the connection, in one answer", () => {
   for (
     const [thrown, error, reported] of [
       [new FuseError("EACCES"), "EACCES", 0],
@@ -338,7 +340,7 @@ Deno.test("handshake: an init that throws refuses the connection, in one answer"
   }
 });
 
-Deno.test("handshake: a second INIT is EIO and changes nothing", () => {
+test("handshake: a second INIT is EIO and changes nothing", () => {
   let told = 0;
   const wire = new Wire({ init: () => void told++ });
   wire.init({ minor: 40 });

@@ -8,6 +8,7 @@ import { ROWS } from "../../src/ops/table.ts";
 import { bodyOf, CASES } from "../ops/cases.ts";
 import { Random } from "../support/random.ts";
 import { c, connect, join, opendir, request, settled, utf8, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const SILENT = new Set<number>(
   (["FUSE_FORGET", "FUSE_BATCH_FORGET", "FUSE_INTERRUPT", "FUSE_NOTIFY_REPLY"] as const).map((name) => OPCODE[name]),
@@ -60,7 +61,7 @@ const UNREAD = new Set<string>(
 for (const [opcode, row] of Object.entries(CASES)) {
   const whole = request(opcode as OpcodeName, 2n, bodyOf(row));
 
-  Deno.test(`${opcode}: cut off anywhere it is refused, and no method is called`, () => {
+  test(`${opcode}: cut off anywhere it is refused, and no method is called`, () => {
     for (let length = 0; length < whole.length; length++) {
       if (length >= 40 && UNREAD.has(opcode)) break;
       const wire = uncalled();
@@ -68,7 +69,7 @@ for (const [opcode, row] of Object.entries(CASES)) {
     }
   });
 
-  Deno.test(`${opcode}: a length that is not the request's is refused, and no method is called`, () => {
+  test(`${opcode}: a length that is not the request's is refused, and no method is called`, () => {
     const wire = uncalled();
     for (const length of [0, 16, 39, 40, whole.length - 1, whole.length + 1, 2 ** 31, 2 ** 32 - 1]) {
       if (length !== whole.length) refuse(wire, withLength(whole, length), `${length}, not ${whole.length}`);
@@ -76,7 +77,7 @@ for (const [opcode, row] of Object.entries(CASES)) {
     for (const cut of [16, 39, whole.length - 1]) refuse(wire, whole.slice(0, cut), `${cut} of ${whole.length}`);
   });
 
-  Deno.test(`${opcode}: extensions that leave no room are refused, and no method is called`, () => {
+  test(`${opcode}: extensions that leave no room are refused, and no method is called`, () => {
     const wire = uncalled();
     const least = Math.floor((whole.length - 40) / 8) + 1;
     for (const units of [least, least + 1, 0x7fff, 0xffff]) {
@@ -93,7 +94,7 @@ for (const [opcode, row] of Object.entries(CASES)) {
     }
   });
 
-  Deno.test(`${opcode}: before INIT it is EIO, and no method is called`, () => {
+  test(`${opcode}: before INIT it is EIO, and no method is called`, () => {
     if (opcode === "FUSE_INIT") return;
     const wire = new Wire(everything((method) => {
       throw new Error(`${method} was called`);
@@ -105,11 +106,11 @@ for (const [opcode, row] of Object.entries(CASES)) {
   });
 }
 
-Deno.test("the opcodes that nobody waits for are those of the table", () => {
+test("the opcodes that nobody waits for are those of the table", () => {
   assertEquals(new Set(ROWS.filter((row) => row?.silent).map((row) => OPCODE[row!.opcode])), SILENT);
 });
 
-Deno.test("a string without an end is refused, also where one follows behind the request", () => {
+test("a string without an end is refused, also where one follows behind the request", () => {
   const wire = uncalled();
   const cases: readonly [OpcodeName, (string | Uint8Array)[]][] = [
     ["FUSE_LOOKUP", [utf8("name")]],
@@ -131,7 +132,7 @@ Deno.test("a string without an end is refused, also where one follows behind the
   }
 });
 
-Deno.test("counts and sizes beyond the request are refused", () => {
+test("counts and sizes beyond the request are refused", () => {
   const wire = uncalled();
   for (const count of [3, 4, 0x10000000, 0x10000001, 0x80000000, 0xffffffff]) {
     const one = c("fuse_forget_one", { nodeid: 2, nlookup: 1 });
@@ -145,7 +146,7 @@ Deno.test("counts and sizes beyond the request are refused", () => {
   }
 });
 
-Deno.test("an INIT that is cut off is refused, and one that follows is served", () => {
+test("an INIT that is cut off is refused, and one that follows is served", () => {
   const whole = request("FUSE_INIT", 2n, { nodeid: 0, parts: [c("fuse_init_in", { major: 7, minor: 45 })] });
   const wire = new Wire({});
   for (let length = 0; length < 48; length++) {
@@ -237,7 +238,7 @@ async function bombard(make: (random: Random, valid: Uint8Array<ArrayBuffer>) =>
   return { calls, silent };
 }
 
-Deno.test("random bytes: one reply to each request, and no exception", async () => {
+test("random bytes: one reply to each request, and no exception", async () => {
   const { silent } = await bombard((random) => {
     const bytes = random.bytes(random.below(200));
     const view = new DataView(bytes.buffer);
@@ -252,7 +253,7 @@ Deno.test("random bytes: one reply to each request, and no exception", async () 
   assert(silent > 100);
 });
 
-Deno.test("requests with a few bytes wrong: one reply to each, no exception, and nothing that is not in them", async () => {
+test("requests with a few bytes wrong: one reply to each, no exception, and nothing that is not in them", async () => {
   const { calls } = await bombard((random, valid) => {
     let bytes = valid;
     const kind = random.below(9);

@@ -10,7 +10,9 @@ import {
 import { ERRNO, errnoName, FuseError } from "../../src/errno.ts";
 import type { Notifications } from "../../src/fs/notifications.ts";
 import { Notifier } from "../../src/session/notifier.ts";
+import { deferred } from "../../src/deferred.ts";
 import { c, connect, join, settled, utf8 } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 /** A notifier, and what reaches the kernel: on the session's own thread or on another. */
 function notifier(minor = 45, answer: number | (() => Promise<number>) = 0) {
@@ -123,7 +125,7 @@ async function failure(call: () => unknown): Promise<unknown> {
 }
 
 for (const { name, call, bytes, since, here } of MESSAGES) {
-  Deno.test(`${name}: its bytes, on ${here ? "the session's own" : "another"} thread`, async () => {
+  test(`${name}: its bytes, on ${here ? "the session's own" : "another"} thread`, async () => {
     const sent = notifier();
     const done = call(sent.one);
     assertEquals(here ? sent.here : sent.elsewhere, [bytes]);
@@ -132,7 +134,7 @@ for (const { name, call, bytes, since, here } of MESSAGES) {
     assertEquals(await done, name === "retrieve" ? new Uint8Array(0) : undefined);
   });
 
-  Deno.test(`${name}: refused with ENOSYS before 7.${since}, and not sent`, async () => {
+  test(`${name}: refused with ENOSYS before 7.${since}, and not sent`, async () => {
     for (const minor of [0, 9, since - 1]) {
       const { one, here: now, elsewhere } = notifier(minor);
       const error = await failure(() => call(one));
@@ -148,7 +150,7 @@ for (const { name, call, bytes, since, here } of MESSAGES) {
     assertStrictEquals(now.length + elsewhere.length, 1);
   });
 
-  Deno.test(`${name}: what the kernel refuses is told with its errno and its meaning`, async () => {
+  test(`${name}: what the kernel refuses is told with its errno and its meaning`, async () => {
     const meanings: readonly [number, string][] = [
       [ERRNO.ENOENT, "does not know this inode or name"],
       [ERRNO.ENOTDIR, "the parent is no directory"],
@@ -171,7 +173,7 @@ for (const { name, call, bytes, since, here } of MESSAGES) {
   });
 }
 
-Deno.test("notifications: what answers a promise rejects, and never throws", async () => {
+test("notifications: what answers a promise rejects, and never throws", async () => {
   const { one, elsewhere } = notifier();
   const calls: readonly [() => Promise<unknown>, string][] = [
     [() => one.invalEntry(1, "a\0b"), "EINVAL"],
@@ -193,15 +195,15 @@ Deno.test("notifications: what answers a promise rejects, and never throws", asy
   assertEquals(elsewhere, []);
 });
 
-Deno.test("notifications: those that wait for nobody throw in the same turn", () => {
+test("notifications: those that wait for nobody throw in the same turn", () => {
   const { one } = notifier(45, -ERRNO.ENODEV);
   for (const call of [() => one.pollWakeup(1n), () => one.resend(), () => one.incEpoch()]) {
     assertStrictEquals(assertThrows(call, FuseError).code, "ENODEV");
   }
 });
 
-Deno.test("notifications: those that wait go one after another, whether they fail or not, until the end", async () => {
-  const answers = Array.from({ length: 4 }, () => Promise.withResolvers<number>());
+test("notifications: those that wait go one after another, whether they fail or not, until the end", async () => {
+  const answers = Array.from({ length: 4 }, () => deferred<number>());
   let next = 0;
   const { one, elsewhere } = notifier(45, () => answers[next++].promise);
   const done = [2, 3, 4, 5].map((nodeid) => one.invalInode(nodeid).then(() => "ok", (error) => error.code));
@@ -220,8 +222,8 @@ Deno.test("notifications: those that wait go one after another, whether they fai
   assertEquals(await Promise.all(done), ["ok", "ENOENT", "ok", "ENODEV"]);
 });
 
-Deno.test("store: the data may be changed once the call was made", async () => {
-  const sent = Promise.withResolvers<number>();
+test("store: the data may be changed once the call was made", async () => {
+  const sent = deferred<number>();
   const { one, elsewhere } = notifier(45, () => sent.promise);
   const data = utf8("data");
   const done = one.store(3, 0, data);
@@ -231,7 +233,7 @@ Deno.test("store: the data may be changed once the call was made", async () => {
   await done;
 });
 
-Deno.test("retrieve: each answer finds its question, in any order, and is a copy", async () => {
+test("retrieve: each answer finds its question, in any order, and is a copy", async () => {
   const { one, elsewhere } = notifier();
   const asked = [one.retrieve(3, 0, 8), one.retrieve(3, 8, 8), one.retrieve(4, 0, 8)];
   await settled();
@@ -244,8 +246,8 @@ Deno.test("retrieve: each answer finds its question, in any order, and is a copy
   assertEquals(await Promise.all(asked), [utf8("first"), utf8("borrowed"), utf8("")]);
 });
 
-Deno.test("retrieve: the answer may come before the write has returned", async () => {
-  const written = Promise.withResolvers<number>();
+test("retrieve: the answer may come before the write has returned", async () => {
+  const written = deferred<number>();
   const { one } = notifier(45, () => written.promise);
   const asked = one.retrieve(3, 0, 8);
   one.retrieved(1, utf8("early"));
@@ -254,7 +256,7 @@ Deno.test("retrieve: the answer may come before the write has returned", async (
   await settled();
 });
 
-Deno.test("retrieve: an answer that nobody asked for, or asked for twice, changes nothing", async () => {
+test("retrieve: an answer that nobody asked for, or asked for twice, changes nothing", async () => {
   const { one } = notifier();
   one.retrieved(1, utf8("x"));
   const asked = one.retrieve(3, 0, 8);
@@ -264,7 +266,7 @@ Deno.test("retrieve: an answer that nobody asked for, or asked for twice, change
   assertEquals(await asked, utf8("right"));
 });
 
-Deno.test("retrieve: a refused question is forgotten, and its number with it", async () => {
+test("retrieve: a refused question is forgotten, and its number with it", async () => {
   let errno = -ERRNO.ENOENT;
   const { one, elsewhere } = notifier(45, () => Promise.resolve(errno));
   assertStrictEquals((await assertRejects(() => one.retrieve(3, 0, 8), FuseError)).code, "ENOENT");
@@ -276,8 +278,8 @@ Deno.test("retrieve: a refused question is forgotten, and its number with it", a
   assertEquals(await asked, utf8("right"));
 });
 
-Deno.test("retrieve: the end of the session rejects what is not answered, with ENODEV", async () => {
-  const written = Promise.withResolvers<number>();
+test("retrieve: the end of the session rejects what is not answered, with ENODEV", async () => {
+  const written = deferred<number>();
   const { one } = notifier(45, () => written.promise);
   const asked = [one.retrieve(3, 0, 8), one.retrieve(3, 8, 8)];
   one.end();
@@ -292,7 +294,7 @@ Deno.test("retrieve: the end of the session rejects what is not answered, with E
   one.end();
 });
 
-Deno.test("retrieve: the data comes by NOTIFY_REPLY, under the number that was given", async () => {
+test("retrieve: the data comes by NOTIFY_REPLY, under the number that was given", async () => {
   const wire = connect({});
   const asked = wire.notifier.retrieve(3, 4096, 5);
   assertEquals(wire.messages, [words(48, 5, 0, 0, 1, 0, 3, 0, 4096, 0, 5, 0)]);
@@ -306,7 +308,7 @@ Deno.test("retrieve: the data comes by NOTIFY_REPLY, under the number that was g
   assertEquals(wire.reports, []);
 });
 
-Deno.test("notifications: the file system is given them at the handshake, with the minor version in force", async () => {
+test("notifications: the file system is given them at the handshake, with the minor version in force", async () => {
   let notify: Notifications | undefined;
   connect({ init: (connection) => void (notify = connection.notify) }, {}, { minor: 44 });
   notify!.incEpoch();

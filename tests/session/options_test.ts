@@ -2,8 +2,9 @@
 import { assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { checkMethods, resolveOptions, type SessionOptions } from "../../src/session/options.ts";
+import { test } from "../support/harness.ts";
 
-Deno.test("options: the defaults are those of the doc comments", () => {
+test("options: the defaults are those of the doc comments", () => {
   const { onError, ...rest } = resolveOptions({}) as ReturnType<typeof resolveOptions> & Record<string, unknown>;
   const expected: SessionOptions = {
     maxWrite: 1 << 20,
@@ -36,7 +37,7 @@ const RANGES: readonly [name: keyof SessionOptions, least: number, most: number]
 ];
 
 for (const [name, least, most] of RANGES) {
-  Deno.test(`options: ${name} is a whole number from ${least} to ${most}`, () => {
+  test(`options: ${name} is a whole number from ${least} to ${most}`, () => {
     const resolve = (value: unknown) => (resolveOptions({ [name]: value }) as Record<string, unknown>)[name];
     for (const value of [least, most]) assertStrictEquals(resolve(value), value);
     for (const value of [least - 1, most + 1, least + 0.5, -1, NaN, Infinity, -Infinity, `${least}`, 4097n]) {
@@ -45,13 +46,13 @@ for (const [name, least, most] of RANGES) {
   });
 }
 
-Deno.test("options: maxWrite is whole pages", () => {
+test("options: maxWrite is whole pages", () => {
   for (const [given, taken] of [[4096, 4096], [8191, 4096], [8192, 8192], [1_000_000, 999_424]]) {
     assertStrictEquals(resolveOptions({ maxWrite: given }).maxWrite, taken);
   }
 });
 
-Deno.test("options: readdirplus is one of three", () => {
+test("options: readdirplus is one of three", () => {
   for (const value of ["auto", "always", "never"] as const) {
     assertStrictEquals(resolveOptions({ readdirplus: value }).readdirplus, value);
   }
@@ -60,14 +61,14 @@ Deno.test("options: readdirplus is one of three", () => {
   }
 });
 
-Deno.test("options: handleKillpriv is one of three", () => {
+test("options: handleKillpriv is one of three", () => {
   for (const value of [false, true, "v1"] as const) {
     assertStrictEquals(resolveOptions({ handleKillpriv: value }).handleKillpriv, value);
   }
   assertThrows(() => resolveOptions({ handleKillpriv: "v2" as "v1" }), RangeError, "option handleKillpriv is");
 });
 
-Deno.test("options: those that exclude each other are refused together, and taken one by one", () => {
+test("options: those that exclude each other are refused together, and taken one by one", () => {
   const pairs: readonly (readonly [keyof SessionOptions, keyof SessionOptions])[] = [
     ["writebackCache", "passthrough"],
     ["autoInvalData", "explicitInvalData"],
@@ -85,7 +86,7 @@ Deno.test("options: those that exclude each other are refused together, and take
   }
 });
 
-Deno.test("options: methods that an option needs, or excludes", () => {
+test("options: methods that an option needs, or excludes", () => {
   const method = () => null as never;
   const locks = { getlk: method, setlk: method, setlkw: method };
   const cases: readonly [SessionOptions, Filesystem, RegExp | null][] = [
@@ -113,7 +114,7 @@ Deno.test("options: methods that an option needs, or excludes", () => {
   }
 });
 
-Deno.test("options: writebackCache and passthrough exclude each other, and the first turns the second off", () => {
+test("options: writebackCache and passthrough exclude each other, and the first turns the second off", () => {
   const both: [boolean | undefined, boolean | undefined, boolean | null][] = [
     [undefined, undefined, true],
     [false, undefined, true],
@@ -133,7 +134,7 @@ Deno.test("options: writebackCache and passthrough exclude each other, and the f
   }
 });
 
-Deno.test("options: by default an error is one line of the console that names the request", () => {
+test("options: by default an error is one line of the console that names the request", () => {
   const said: unknown[][] = [];
   const original = console.error;
   console.error = (...args) => void said.push(args);

@@ -5,7 +5,9 @@ import { OPCODE, type OpcodeName } from "../../src/abi/opcode.ts";
 import type { Filesystem } from "../../src/fs/filesystem.ts";
 import type { Request } from "../../src/fs/types.ts";
 import file from "../fixtures/recorded.json" with { type: "json" };
+import { fromHex, toHex } from "../support/hex.ts";
 import { c, join, settled, utf8, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const { origin, kernel, recordings } = file as Recorded;
 
@@ -13,23 +15,23 @@ const { origin, kernel, recordings } = file as Recorded;
 type Replies = ReadonlyMap<bigint, string>;
 
 function uniqueOf(request: string): bigint {
-  return new DataView(Uint8Array.fromHex(request).buffer).getBigUint64(8, true);
+  return new DataView(fromHex(request).buffer).getBigUint64(8, true);
 }
 
 /** Plays requests in their order. */
 async function replay(wire: Wire, exchanges: readonly Exchange[]): Promise<Replies> {
   for (const { request } of exchanges) {
-    wire.raw(Uint8Array.fromHex(request) as Uint8Array<ArrayBuffer>);
+    wire.raw(fromHex(request));
     await settled();
   }
   return new Map(wire.replies.map(({ unique, errno, body }) => {
     const header = c("fuse_out_header", { len: 16 + body.length, error: -errno, unique });
-    return [unique, join(header, body).toHex()];
+    return [unique, toHex(join(header, body))];
   }));
 }
 
 for (const { name, options, exchanges } of recordings) {
-  Deno.test(`recorded: a ${name} session of Linux ${kernel} gets the same replies`, async () => {
+  test(`recorded: a ${name} session of Linux ${kernel} gets the same replies`, async () => {
     const wire = new Wire(recordedFilesystem(), options);
     const replies = await replay(wire, exchanges);
     for (const [i, { opcode, request, reply }] of exchanges.entries()) {
@@ -42,7 +44,7 @@ for (const { name, options, exchanges } of recordings) {
     assertEquals(wire.freed, wire.kept);
   });
 
-  Deno.test(`recorded: a ${name} session does not depend on when its handlers answer`, async () => {
+  test(`recorded: a ${name} session does not depend on when its handlers answer`, async () => {
     const now = recordedFilesystem() as Record<string, (...args: unknown[]) => unknown>;
     const later: Record<string, unknown> = {};
     for (const [method, answer] of Object.entries(now)) {
@@ -59,23 +61,23 @@ for (const { name, options, exchanges } of recordings) {
   });
 }
 
-Deno.test("recorded: every opcode that a kernel sends through /dev/fuse", () => {
+test("recorded: every opcode that a kernel sends through /dev/fuse", () => {
   const seen = new Set(recordings.flatMap(({ exchanges }) => exchanges.map(({ opcode }) => opcode)));
   // The first two only virtiofs sends, the last /dev/cuse.
   const others: OpcodeName[] = ["FUSE_SETUPMAPPING", "FUSE_REMOVEMAPPING", "CUSE_INIT"];
   assertEquals(new Set([...seen, ...others]), new Set(Object.keys(OPCODE)));
   for (const { opcode, request } of recordings.flatMap(({ exchanges }) => exchanges)) {
-    const view = new DataView(Uint8Array.fromHex(request).buffer);
+    const view = new DataView(fromHex(request).buffer);
     assertEquals([view.getUint32(0, true), view.getUint32(4, true)], [view.byteLength, OPCODE[opcode]]);
   }
 });
 
-Deno.test("recorded: the file says where it comes from", () => {
+test("recorded: the file says where it comes from", () => {
   assertStringIncludes(origin, `Linux ${kernel}`);
   assertStringIncludes(origin, "scripts/record.ts");
 });
 
-Deno.test("recorded: what the kernel appends where an ordinary user makes something", async () => {
+test("recorded: what the kernel appends where an ordinary user makes something", async () => {
   const { options, exchanges } = recordings.find(({ name }) => name === "fuse")!;
   const seen: [string, Request][] = [];
   const fs = recordedFilesystem();
@@ -92,7 +94,7 @@ Deno.test("recorded: what the kernel appends where an ordinary user makes someth
   assert(seen.some(([, { uid, groups }]) => uid === 0 && groups === undefined));
 });
 
-Deno.test("recorded: the data of a retrieve comes as the kernel had it in its cache", async () => {
+test("recorded: the data of a retrieve comes as the kernel had it in its cache", async () => {
   const { options, exchanges } = recordings.find(({ name }) => name === "fuse")!;
   const wire = new Wire(recordedFilesystem(), options);
   await replay(wire, exchanges.slice(0, 1));

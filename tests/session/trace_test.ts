@@ -6,6 +6,8 @@ import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { formatTrace, type TraceEvent } from "../../src/session/trace.ts";
 import { bodyOf, type Case, CASES, NODEID, SERVED, WHO } from "../ops/cases.ts";
 import { c, connect, type InitOffer, opendir, request, settled, utf8, type Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
+import { uncaught } from "../support/runtime.ts";
 
 /** A connection that is traced. */
 function traced(fs: Filesystem, offer: InitOffer = {}): { wire: Wire; events: TraceEvent[]; lines: () => string[] } {
@@ -17,7 +19,7 @@ function traced(fs: Filesystem, offer: InitOffer = {}): { wire: Wire; events: Tr
   return { wire, events, lines };
 }
 
-Deno.test("formatTrace: the form", () => {
+test("formatTrace: the form", () => {
   const event = {
     opcode: "FUSE_LOOKUP",
     nodeid: 1,
@@ -113,7 +115,7 @@ function shortened(line: string): string {
 }
 
 for (const [opcode, row] of SERVED) {
-  Deno.test(`trace: ${opcode}`, () => {
+  test(`trace: ${opcode}`, () => {
     const { wire, events, lines } = traced({ [row.method]: () => row.value } as Filesystem);
     row.before?.(wire);
     events.length = 0;
@@ -136,7 +138,7 @@ for (const [opcode, row] of SERVED) {
     assert(duration >= 0);
   });
 
-  Deno.test(`trace: ${opcode} that fails`, async () => {
+  test(`trace: ${opcode} that fails`, async () => {
     for (const later of [false, true]) {
       const { wire, events, lines } = traced({
         [row.method]: () => {
@@ -154,7 +156,7 @@ for (const [opcode, row] of SERVED) {
     }
   });
 
-  Deno.test(`trace: ${opcode} without the method shows what was asked`, () => {
+  test(`trace: ${opcode} without the method shows what was asked`, () => {
     const { wire, events, lines } = traced({});
     row.before?.(wire);
     events.length = 0;
@@ -165,7 +167,7 @@ for (const [opcode, row] of SERVED) {
   });
 }
 
-Deno.test("trace: opcodes that the session serves itself", () => {
+test("trace: opcodes that the session serves itself", () => {
   const { wire, lines } = traced({ lookup: () => null });
   const body = (opcode: OpcodeName) => ({ nodeid: 7, parts: (CASES[opcode] as Case).parts });
   wire.send("FUSE_DESTROY", { nodeid: 7 });
@@ -188,7 +190,7 @@ Deno.test("trace: opcodes that the session serves itself", () => {
   ]);
 });
 
-Deno.test("trace: the handshake", () => {
+test("trace: the handshake", () => {
   const events: TraceEvent[] = [];
   connect({}, { trace: (event) => void events.push(event) }, { minor: 22, maxReadahead: 4096, flags: 1 | 32 });
   const [line] = events.map((event) => formatTrace({ ...event, duration: 0.001 }));
@@ -199,7 +201,7 @@ Deno.test("trace: the handshake", () => {
   );
 });
 
-Deno.test("trace: setattr says what changes, and from where a time comes", () => {
+test("trace: setattr says what changes, and from where a time comes", () => {
   const { wire, lines } = traced({ setattr: () => ({ attr: { mode: 0o100644 } }) });
   const valid = 2 | 4 | 16 | 32 | 64 | 128 | 512;
   const values = { valid, fh: 9, uid: 1, gid: 2, mtime: -3, mtimensec: 4, lock_owner: 0xabcn };
@@ -209,7 +211,7 @@ Deno.test("trace: setattr says what changes, and from where a time comes", () =>
   ]);
 });
 
-Deno.test("trace: an ioctl that is to be asked again", () => {
+test("trace: an ioctl that is to be asked again", () => {
   const { wire, lines } = traced({ ioctl: () => ({ retry: { in: [{ base: 1n, length: 2 }], out: [] } }) });
   wire.send("FUSE_IOCTL", { nodeid: 5, parts: [c("fuse_ioctl_in", { flags: 2, cmd: 0x5401, arg: 0xffn })] });
   assertEquals(lines(), [
@@ -217,7 +219,7 @@ Deno.test("trace: an ioctl that is to be asked again", () => {
   ]);
 });
 
-Deno.test("trace: a miss is the error that the caller gets", () => {
+test("trace: a miss is the error that the caller gets", () => {
   const { wire, events, lines } = traced({ lookup: () => null, getxattr: () => null, read: () => utf8("too long") });
   wire.send("FUSE_LOOKUP", { nodeid: 5, parts: ["a\n"] });
   wire.send("FUSE_GETXATTR", { nodeid: 5, parts: [c("fuse_getxattr_in"), "user.x"] });
@@ -230,7 +232,7 @@ Deno.test("trace: a miss is the error that the caller gets", () => {
   assertStrictEquals(events[2].value, undefined);
 });
 
-Deno.test("trace: a request that cannot be read has no arguments, and a duration", () => {
+test("trace: a request that cannot be read has no arguments, and a duration", () => {
   const { wire, events, lines } = traced({ read: () => utf8("") });
   wire.raw(request("FUSE_READ", 2n, { nodeid: 5 }));
   wire.raw(request("FUSE_READ", 4n, { nodeid: 2n ** 60n }));
@@ -242,7 +244,7 @@ Deno.test("trace: a request that cannot be read has no arguments, and a duration
   }
 });
 
-Deno.test("trace: an answer that comes later is traced once it was given, those that are abandoned too", async () => {
+test("trace: an answer that comes later is traced once it was given, those that are abandoned too", async () => {
   const { wire, lines } = traced({ getattr: () => settled().then(() => ({ attr: { mode: 0o100644 } })) });
   const reply = wire.later("FUSE_GETATTR", { nodeid: 5, parts: [c("fuse_getattr_in")] });
   assertEquals(lines(), []);
@@ -255,33 +257,24 @@ Deno.test("trace: an answer that comes later is traced once it was given, those 
   assertStrictEquals(lines().length, 2);
 });
 
-Deno.test("trace: the reply comes before the event, and a listener that throws keeps nobody waiting", async () => {
-  const seen: unknown[] = [];
-  const listener = (event: ErrorEvent) => {
-    event.preventDefault();
-    seen.push(event.error);
-  };
-  globalThis.addEventListener("error", listener);
-  try {
-    const thrown = new Error("the listener's");
-    let replies = -1;
-    const wire = connect({}, {
-      trace(event) {
-        if (event.opcode !== "FUSE_STATFS") return;
-        replies = wire.replies.length;
-        throw thrown;
-      },
-    });
-    assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
-    assertStrictEquals(replies, 1);
-    await settled();
-    assertEquals(seen, [thrown]);
-  } finally {
-    globalThis.removeEventListener("error", listener);
-  }
+test("trace: the reply comes before the event, and a listener that throws keeps nobody waiting", async () => {
+  using seen = uncaught();
+  const thrown = new Error("the listener's");
+  let replies = -1;
+  const wire = connect({}, {
+    trace(event) {
+      if (event.opcode !== "FUSE_STATFS") return;
+      replies = wire.replies.length;
+      throw thrown;
+    },
+  });
+  assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
+  assertStrictEquals(replies, 1);
+  await settled();
+  assertEquals(seen.errors, [thrown]);
 });
 
-Deno.test("trace: absent, it costs no look at the clock", async () => {
+test("trace: absent, it costs no look at the clock", async () => {
   const now = performance.now;
   let looks = 0;
   performance.now = () => (looks++, now.call(performance));
@@ -309,7 +302,7 @@ Deno.test("trace: absent, it costs no look at the clock", async () => {
   }
 });
 
-Deno.test("trace: each line is one line", () => {
+test("trace: each line is one line", () => {
   for (const [opcode, row] of SERVED) {
     const { wire, events, lines } = traced({ [row.method]: () => row.value } as Filesystem);
     row.before?.(wire);

@@ -10,6 +10,7 @@ import { type OpenArbiter, PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import type { SessionOptions } from "../../src/session/options.ts";
 import { bodyOf, type Case, CASES, NODEID, SERVED } from "../ops/cases.ts";
 import { type Body, c, dirents, field, type InitOffer, join, opendir, settled, utf8, Wire } from "../support/wire.ts";
+import { test } from "../support/harness.ts";
 
 const MINORS: readonly number[] = Array.from({ length: 37 }, (_, i) => 9 + i);
 
@@ -106,7 +107,7 @@ function replyOf(opcode: OpcodeName, body: Uint8Array, minor: number): Uint8Arra
 for (const minor of MINORS) {
   const known = SERVED.filter(([opcode]) => since(opcode) <= minor);
 
-  Deno.test(`7.${minor}: the handshake, and ${known.length} opcodes that methods serve`, async () => {
+  test(`7.${minor}: the handshake, and ${known.length} opcodes that methods serve`, async () => {
     for (const [opcode, row] of known) {
       const calls: unknown[] = [];
       const wire = meet(
@@ -130,7 +131,7 @@ for (const minor of MINORS) {
     await settled();
   });
 
-  Deno.test(`7.${minor}: what the session serves itself`, () => {
+  test(`7.${minor}: what the session serves itself`, () => {
     const wire = meet(minor, { opendir: () => ({}) });
     for (const [opcode, row] of Object.entries(CASES) as [OpcodeName, typeof CASES[OpcodeName]][]) {
       if (!("fixed" in row) || since(opcode) > minor) continue;
@@ -142,7 +143,7 @@ for (const minor of MINORS) {
     }
   });
 
-  Deno.test(`7.${minor}: setxattr is as long as agreed`, () => {
+  test(`7.${minor}: setxattr is as long as agreed`, () => {
     const calls: unknown[] = [];
     const fs: Filesystem = { setxattr: (args) => void calls.push(structuredClone(args)) };
     const wire = meet(minor, fs, { posixAcl: true });
@@ -155,7 +156,7 @@ for (const minor of MINORS) {
     assertStrictEquals(args.killSgid === true, extended);
   });
 
-  Deno.test(`7.${minor}: no flag of the handshake is newer`, () => {
+  test(`7.${minor}: no flag of the handshake is newer`, () => {
     const wire = meet(minor, { lookup: () => null, readdir: () => [], ioctl: () => ({}) }, {
       atomicOTrunc: true,
       dontMask: true,
@@ -174,7 +175,7 @@ for (const minor of MINORS) {
     for (const name of flags) assert(since(name) <= minor, name);
   });
 
-  Deno.test(`7.${minor}: no open flag is newer, also where the arbiter chose it`, () => {
+  test(`7.${minor}: no open flag is newer, also where the arbiter chose it`, () => {
     const backed: OpenArbiter = {
       ...UNBACKED,
       opened: () => ({ ...PLAIN, openFlags: 128, backingId: 77 }),
@@ -185,7 +186,7 @@ for (const minor of MINORS) {
     assertEquals(body, c("fuse_open_out", { fh: 1, open_flags: bits, backing_id: minor >= 40 ? 77 : 0 }));
   });
 
-  Deno.test(`7.${minor}: submounts in a directory with attributes`, () => {
+  test(`7.${minor}: submounts in a directory with attributes`, () => {
     if (minor < since("FUSE_READDIRPLUS")) return;
     const wire = meet(minor, {
       lookup: () => ({ nodeid: 9, attr: { mode: 0o040755, submount: true } }),
@@ -197,7 +198,7 @@ for (const minor of MINORS) {
     assertEquals([name, field("fuse_entry_out", "attr.flags", entry)], ["mnt", minor >= SUBMOUNT_SINCE ? 1 : 0]);
   });
 
-  Deno.test(`7.${minor}: notifications that are newer are ENOSYS, the others reach the kernel`, async () => {
+  test(`7.${minor}: notifications that are newer are ENOSYS, the others reach the kernel`, async () => {
     const calls: readonly [since: number, call: (n: Notifications) => void | Promise<unknown>][] = [
       [11, (n) => n.pollWakeup(1n)],
       [12, (n) => n.invalInode(2)],
@@ -226,11 +227,11 @@ for (const minor of MINORS) {
   });
 }
 
-Deno.test("versions: every opcode is played in the version that brought it", () => {
+test("versions: every opcode is played in the version that brought it", () => {
   for (const opcode of Object.keys(OPCODE) as OpcodeName[]) assert(MINORS.includes(Math.max(9, since(opcode))), opcode);
 });
 
-Deno.test("versions: before 7.12 the name of what is made follows 8 bytes, where the umask is today", () => {
+test("versions: before 7.12 the name of what is made follows 8 bytes, where the umask is today", () => {
   const calls: unknown[] = [];
   const fs: Filesystem = {
     mknod: (args) => (calls.push(args), { nodeid: 2, attr: { mode: 0o100644 } }),

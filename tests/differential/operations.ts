@@ -1,0 +1,207 @@
+/** What is done to a directory: calls with paths from a small pool, so that they meet the same files again and again. */
+import fc from "fast-check";
+
+/** Where an open file is kept; opening another there closes it. */
+export type Slot = 0 | 1 | 2;
+
+/** Flags of `open(2)`, without `O_`. */
+export type OpenFlag =
+  | "CREAT"
+  | "EXCL"
+  | "TRUNC"
+  | "APPEND"
+  | "DIRECTORY"
+  | "NOFOLLOW"
+  | "PATH"
+  | "TMPFILE"
+  | "NOATIME";
+
+/** Flags of `renameat2(2)`, without `RENAME_`. */
+export type RenameFlag = "NOREPLACE" | "EXCHANGE" | "WHITEOUT";
+
+/** Modes of `fallocate(2)`, without `FALLOC_FL_`; those that tmpfs has. */
+export type FallocateFlag = "KEEP_SIZE" | "PUNCH_HOLE";
+
+/** What a time is set to: the clock's, the one that it has, or seconds since the epoch. */
+export type Time = "now" | "omit" | number;
+
+/** One operation. Paths are relative to the directory; names as `src/abi/text.ts` has them. */
+export type Operation =
+  | {
+    call: "open";
+    slot: Slot;
+    path: string;
+    access: "RDONLY" | "WRONLY" | "RDWR";
+    flags: readonly OpenFlag[];
+    mode: number;
+  }
+  | { call: "close" | "fsync" | "fstat" | "list"; slot: Slot }
+  /** At the file's position, or at an offset. */
+  | { call: "read"; slot: Slot; length: number; offset: number | null }
+  | { call: "write"; slot: Slot; length: number; offset: number | null; fill: number }
+  | { call: "truncate"; slot: Slot; length: number }
+  | { call: "fallocate"; slot: Slot; flags: readonly FallocateFlag[]; offset: number; length: number }
+  | { call: "lseek"; slot: Slot; offset: number; whence: "SET" | "CUR" | "END" | "DATA" | "HOLE" }
+  | { call: "copy"; from: Slot; offset: number; to: Slot; toOffset: number; length: number }
+  | { call: "link"; path: string; newPath: string; follow: boolean }
+  /** What a slot holds gets a name: `/proc/self/fd`, followed. */
+  | { call: "linkSlot"; slot: Slot; newPath: string }
+  | { call: "symlink"; target: string; path: string }
+  | { call: "unlink" | "rmdir" | "readlink" | "readdir" | "listxattr"; path: string }
+  | { call: "mkdir" | "chmod"; path: string; mode: number }
+  | { call: "rename"; path: string; newPath: string; flags: readonly RenameFlag[] }
+  | { call: "mknod"; path: string; type: "regular" | "fifo" | "socket"; mode: number }
+  | { call: "chown"; path: string; uid: number; gid: number; follow: boolean }
+  | { call: "fchmod"; slot: Slot; mode: number }
+  | { call: "utimens"; path: string; atime: Time; mtime: Time; follow: boolean }
+  | { call: "access"; path: string; mode: number }
+  | { call: "stat"; path: string; follow: boolean }
+  | { call: "setxattr"; path: string; name: string; length: number; flag: "any" | "create" | "replace" }
+  | { call: "getxattr" | "removexattr"; path: string; name: string }
+  /** From here on the caller is root, or somebody without privileges. */
+  | { call: "become"; who: "root" | "somebody" }
+  | { call: "umask"; mask: number }
+  /** Tells of the next operation whose time of modification and of change it sets. */
+  | { call: "watch" };
+
+/** The longest name. */
+const LONG = "n".repeat(255);
+
+const name = fc.oneof(
+  { weight: 20, arbitrary: fc.constantFrom("a", "b", "c", "d") },
+  // Bytes that are no UTF-8; characters of two and of four bytes.
+  { weight: 2, arbitrary: fc.constantFrom("x\udcff\udc80", "é", "😀") },
+  { weight: 1, arbitrary: fc.constantFrom(LONG, `${LONG}n`, ".", "..") },
+);
+// `d` is a directory in the beginning.
+const parent = fc.oneof({ weight: 3, arbitrary: fc.constant("d") }, { weight: 1, arbitrary: name });
+const path = fc.oneof(
+  { weight: 12, arbitrary: name },
+  { weight: 6, arbitrary: fc.tuple(parent, name).map((names) => names.join("/")) },
+  { weight: 1, arbitrary: fc.tuple(parent, name, name).map((names) => names.join("/")) },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(fc.constantFrom("", "./", "../"), name, fc.constantFrom("/", "//", "/.", "/.."))
+      .map(([before, name, behind]) => before + name + behind),
+  },
+);
+
+const target = fc.oneof(
+  { weight: 4, arbitrary: path },
+  { weight: 1, arbitrary: fc.constantFrom("", "/", "/nowhere", `${LONG}/`.repeat(15), `${LONG}/`.repeat(16)) },
+);
+
+const slot = fc.constantFrom<Slot[]>(0, 1, 2);
+const page = fc.tuple(fc.nat(10), fc.constantFrom(-1, 0, 1)).map(([n, off]) => Math.max(0, n * 4096 + off));
+const offset = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(9000) },
+  { weight: 6, arbitrary: page },
+  { weight: 2, arbitrary: fc.constantFrom(131_071, 131_072, 262_144) },
+  { weight: 1, arbitrary: fc.constantFrom(-1, 2 ** 31 - 1, 2 ** 32 + 4095, 2 ** 40) },
+);
+const length = fc.oneof(
+  { weight: 6, arbitrary: fc.nat(9000) },
+  { weight: 6, arbitrary: page },
+  { weight: 1, arbitrary: fc.constantFrom(131_072, 131_073, 300_000) },
+);
+/** Of what takes up room, and so has no offsets beyond what the disk has. */
+const near = fc.oneof(fc.nat(9000), page, fc.constantFrom(-1, 131_072, 262_143));
+const mode = fc.oneof(
+  { weight: 3, arbitrary: fc.constantFrom(0o644, 0o755, 0o777, 0o600) },
+  { weight: 2, arbitrary: fc.nat(0o7777) },
+);
+/** Users and groups, and `(uid_t) -1`: as it is. */
+const owner = fc.constantFrom(2 ** 32 - 1, 0, 1, 65534);
+const time = fc.oneof(fc.constantFrom<Time[]>("now", "omit"), fc.integer({ min: -1000, max: 1_500_000_000 }));
+const attribute = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom("user.a", "user.b") },
+  { weight: 1, arbitrary: fc.constantFrom("user.\udcff", "trusted.a", "security.a", "nowhere.a") },
+);
+const openFlags = fc.uniqueArray(
+  fc.oneof(
+    { weight: 4, arbitrary: fc.constantFrom<OpenFlag[]>("CREAT", "TRUNC") },
+    { weight: 2, arbitrary: fc.constantFrom<OpenFlag[]>("EXCL", "APPEND") },
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom<OpenFlag[]>("DIRECTORY", "NOFOLLOW", "PATH", "TMPFILE", "NOATIME"),
+    },
+  ),
+  { maxLength: 3 },
+);
+
+/** An operation whose arguments are drawn from these. */
+function drawn<C extends Operation["call"]>(
+  weight: number,
+  call: C | readonly C[],
+  args: { [K in Exclude<keyof Extract<Operation, { call: C }>, "call">]: fc.Arbitrary<unknown> },
+): { weight: number; arbitrary: fc.Arbitrary<Operation> } {
+  const calls = fc.constantFrom(...[call].flat() as C[]);
+  return { weight, arbitrary: fc.record({ call: calls, ...args }) as fc.Arbitrary<unknown> as fc.Arbitrary<Operation> };
+}
+
+const follow = fc.boolean();
+
+/** Any operation. */
+export const operation: fc.Arbitrary<Operation> = fc.oneof(
+  drawn(14, "open", {
+    slot,
+    path,
+    access: fc.constantFrom("RDONLY", "WRONLY", "RDWR", "RDWR"),
+    flags: openFlags,
+    mode,
+  }),
+  drawn(6, ["close", "fsync", "fstat", "fstat", "fstat", "list"], { slot }),
+  drawn(8, "read", { slot, length, offset: fc.option(offset) }),
+  drawn(12, "write", { slot, length, offset: fc.option(offset), fill: fc.integer({ min: 1, max: 255 }) }),
+  drawn(4, "truncate", { slot, length: offset }),
+  drawn(4, "fallocate", {
+    slot,
+    flags: fc.constantFrom([], ["KEEP_SIZE"], ["PUNCH_HOLE", "KEEP_SIZE"], ["PUNCH_HOLE"]),
+    offset: near,
+    length: near,
+  }),
+  drawn(4, "lseek", { slot, offset, whence: fc.constantFrom("SET", "CUR", "END", "DATA", "DATA", "HOLE", "HOLE") }),
+  drawn(4, "copy", { from: slot, offset, to: slot, toOffset: near, length }),
+  drawn(5, "link", { path, newPath: path, follow }),
+  drawn(1, "linkSlot", { slot, newPath: path }),
+  drawn(5, "symlink", { target, path }),
+  drawn(16, ["unlink", "unlink", "rmdir", "readlink", "readdir", "listxattr"], { path }),
+  drawn(10, ["mkdir", "mkdir", "chmod"], { path, mode }),
+  drawn(12, "rename", {
+    path,
+    newPath: path,
+    flags: fc.oneof(
+      { weight: 4, arbitrary: fc.constant([]) },
+      { weight: 4, arbitrary: fc.constantFrom(["NOREPLACE"], ["EXCHANGE"], ["EXCHANGE"]) },
+      { weight: 1, arbitrary: fc.constantFrom(["WHITEOUT"], ["NOREPLACE", "EXCHANGE"], ["WHITEOUT", "EXCHANGE"]) },
+    ),
+  }),
+  drawn(3, "mknod", { path, type: fc.constantFrom("fifo", "regular", "socket"), mode }),
+  drawn(4, "chown", { path, uid: owner, gid: owner, follow }),
+  drawn(1, "fchmod", { slot, mode }),
+  drawn(4, "utimens", { path, atime: time, mtime: time, follow }),
+  drawn(1, "access", { path, mode: fc.nat(7) }),
+  drawn(8, "stat", { path, follow }),
+  drawn(5, "setxattr", {
+    path,
+    name: attribute,
+    length: fc.oneof(fc.nat(40), fc.constant(500)),
+    flag: fc.constantFrom("any", "create", "replace"),
+  }),
+  drawn(4, ["getxattr", "removexattr"], { path, name: attribute }),
+  drawn(3, "become", { who: fc.constantFrom("root", "somebody") }),
+  drawn(1, "umask", { mask: fc.constantFrom(0o022, 0, 0o077, 0o777) }),
+  drawn(3, "watch", {}),
+);
+
+/** The operation as a person would write it: `rename("a", "b", EXCHANGE)`. */
+export function show({ call, ...args }: Operation): string {
+  const words = Object.entries(args).map(([key, value]) => {
+    if (key === "mode" || key === "mask") return `0${value.toString(8)}`;
+    if (key === "path" || key === "newPath" || key === "target" || key === "name") {
+      return JSON.stringify(value).replace(/n{9,}/g, ({ length }) => `n×${length}`);
+    }
+    return `${key} ${Array.isArray(value) ? value.join("|") || 0 : value}`;
+  });
+  return `${call}(${words.join(", ")})`;
+}

@@ -1,0 +1,27 @@
+/** stress-ng: the stressors of its class "filesystem" that work in a folder, side by side, each verifying what it can. */
+import { assertEquals } from "@std/assert";
+import { onEach } from "./driver.ts";
+
+// Not those of the class that do not stay in the folder: bind-mount, binderfs, eventfd, fanotify, getdent, io, ioprio, procfs. The last
+// line's are of other classes.
+const STRESSORS = (
+  "access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup fallocate fcntl fiemap file-ioctl " +
+  "filename flock fpunch fsize fstat handle hdd inode-flags inotify iomix lease link locka lockf lockofd " +
+  "mknod open rename symlink sync-file touch utime verity xattr " +
+  "aiol readahead revio seek sendfile splice"
+).split(" ");
+
+const SECONDS = 10;
+
+onEach(`stress-ng: ${STRESSORS.length} stressors for ${SECONDS} s`, { needs: ["tool:stress-ng"] }, async ({ sh }) => {
+  const options = [
+    "--temp-path .",
+    `--timeout ${SECONDS}`,
+    "--verify",
+    "--oomable",
+    "--copy-file-bytes 128m --fallocate-bytes 4m --hdd-bytes 4m --iomix-bytes 4m --readahead-bytes 4m",
+    "--fstat-dir . --revio-bytes 4m --seek-size 4m --sync-file-bytes 4m",
+  ];
+  const said = await sh(`stress-ng ${options.join(" ")} ${STRESSORS.map((name) => `--${name} 1`).join(" ")} 2>&1; ls`);
+  assertEquals(said.match(/^.*(fail|error).*$/gm) ?? [], []);
+});
