@@ -43,19 +43,20 @@ export class KernelSys implements Sys {
   readonly #caller: Caller;
   readonly #folder: string;
   #base: number;
-  readonly #open = new Set<number>();
+  readonly #open: Set<number>;
   readonly #mapped = new Map<number, number>();
   readonly #mounts: Path[] = [];
 
-  /** Calls on a folder, which is given by its absolute path; by a descriptor, too, where that is open. */
-  constructor(caller: Caller, folder: string, fd?: number) {
+  /** Calls on a folder, which is given by its absolute path; or by a descriptor of another's, who then releases all. */
+  constructor(caller: Caller, folder: string, of?: { readonly fd: number; readonly open: Set<number> }) {
     this.#caller = caller;
     this.#folder = folder;
-    this.#base = fd ?? this.#openFolder();
+    this.#open = of?.open ?? new Set();
+    this.#base = of?.fd ?? this.#openFolder();
   }
 
   below(fd: number): KernelSys {
-    return new KernelSys(this.#caller, `/proc/self/fd/${fd}`, fd);
+    return new KernelSys(this.#caller, `/proc/self/fd/${fd}`, { fd, open: this.#open });
   }
 
   release(): void {

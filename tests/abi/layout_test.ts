@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertStrictEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import {
   type Field,
+  filesize,
   i32,
   i53,
   OverflowError,
@@ -194,6 +195,15 @@ test("i53: reads and writes from -(2^53-1) to 2^53-1; beyond is an OverflowError
   }
   for (const a of [2 ** 53, -(2 ** 53), Infinity, -Infinity, NaN]) {
     assertThrows(() => s.write(view, 0, { a }), OverflowError, "s.a");
+  }
+});
+
+test("filesize: what is read beyond 2^53-1 is an EFBIG", () => {
+  const s = struct("s", 8, { a: filesize });
+  for (const a of [2n ** 53n - 1n, 2n ** 53n, 2n ** 63n]) {
+    const view = new DataView(BigUint64Array.of(a).buffer);
+    if (a < 2n ** 53n) assertStrictEquals(s.read(view, 0).a, Number(a));
+    else assertStrictEquals(errnoOf(assertThrows(() => s.read(view, 0), OverflowError)), ERRNO.EFBIG);
   }
 });
 

@@ -98,25 +98,25 @@ const closed = (files: Passthrough) => until(() => files.stats().open === 0, "ev
 
 const FAILING: Readonly<Record<string, Open>> = {
   "throws after it registered": (files) => {
-    files.register({ memfd: "thrown" });
+    files.register({ memfd: "leaks thrown" });
     throw new FuseError("EDQUOT");
   },
   "rejects after it registered": async (files) => {
-    files.register({ memfd: "rejected" });
+    files.register({ memfd: "leaks rejected" });
     await Promise.resolve();
     throw new FuseError("EDQUOT");
   },
   "throws beside open handles of what it registered": (() => {
     let backing: Backing | undefined, opens = 0;
     return (files) => {
-      backing ??= files.register({ memfd: "shared" });
+      backing ??= files.register({ memfd: "leaks shared" });
       if (++opens > 1) throw new FuseError("EDQUOT");
       return { backing };
     };
   })(),
-  "answers what cannot be sent": (files) => ({ fh: NaN, backing: files.register({ memfd: "NaN" }) }),
+  "answers what cannot be sent": (files) => ({ fh: NaN, backing: files.register({ memfd: "leaks NaN" }) }),
   "answers what it has disposed of": (files) => {
-    const backing = files.register({ memfd: "disposed" });
+    const backing = files.register({ memfd: "leaks disposed" });
     backing[Symbol.dispose]();
     return { backing };
   },
@@ -135,7 +135,7 @@ for (const [what, open] of Object.entries(FAILING)) {
       await closed(files);
     });
     await until(
-      async () => ![...(await openFds()).values()].some((path) => path.startsWith("/memfd:")),
+      async () => ![...(await openFds()).values()].some((path) => path.startsWith("/memfd:leaks")),
       "no file in memory is open",
     );
   });
@@ -144,7 +144,7 @@ for (const [what, open] of Object.entries(FAILING)) {
 leaks("leaks: a client that is killed with open handles, mappings and opens under way", async () => {
   let begun = 0;
   const open: Open = async (files, { signal }) => {
-    const backing = files.register({ memfd: "a" });
+    const backing = files.register({ memfd: "leaks a" });
     if (++begun > 100) await new Promise((resolve) => signal.addEventListener("abort", resolve));
     return { backing };
   };
@@ -172,7 +172,7 @@ leaks("leaks: a client that is killed with open handles, mappings and opens unde
 leaks("leaks: an unmount with idle files, and with open handles", async () => {
   const kept: Backing[] = [];
   const open: Open = (files) => {
-    kept.push(files.register({ memfd: "kept" }, { autoClose: false }));
+    kept.push(files.register({ memfd: "leaks kept" }, { autoClose: false }));
     return { backing: kept.at(-1)! };
   };
   let client: Client | undefined;

@@ -14,13 +14,16 @@ export interface Place {
   sh(script: string, options?: RunOptions): Promise<string>;
 }
 
-const environment: Record<string, string> = {
-  // The system's programs first: other users may not reach what root has installed for itself.
-  PATH: `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`,
-  LC_ALL: "C.UTF-8",
-  // A user's own settings are none of the test's.
-  HOME: "/nonexistent",
-};
+function environment(outside: string): Record<string, string> {
+  return {
+    // The system's programs first: other users may not reach what root has installed for itself.
+    PATH: `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`,
+    LC_ALL: "C.UTF-8",
+    // A user's own settings are none of the test's.
+    HOME: "/nonexistent",
+    OUTSIDE: outside,
+  };
+}
 
 /** What a program needs. */
 export interface ProgramOptions extends Pick<TestOptions, "needs" | "timeout"> {
@@ -45,7 +48,7 @@ export function onEach(
           const { code, stdout, stderr } = await run(["bash", "-euo", "pipefail", "-c", script], {
             cwd: mountpoint,
             timeout,
-            env: { ...environment, OUTSIDE: outside, ...env },
+            env: { ...environment(outside), ...env },
             ...options,
           });
           assertEquals(code, 0, `${script}\n${stdout}\n${stderr}`);
