@@ -6,19 +6,26 @@
  * Client and server are pinned to one CPU and the servers are interleaved, so that what counts is the ratio within a
  * round: on a virtual machine the wake-up of an idle CPU costs more than a request. Needs root, gcc, libfuse3-dev, fuse3.
  */
-import { backingServer, type Child, clientTime, compile, exampleServer, mountedServer, peer, sh } from "./support.ts";
+import { install } from "./runtimes.ts";
+import {
+  backingServer,
+  type Child,
+  clientTime,
+  compile,
+  exampleServer,
+  median,
+  mountedServer,
+  peer,
+  sh,
+  startup,
+  startupTimes,
+} from "./support.ts";
 
 const option = (name: string, standard: number): number => {
   const given = Deno.args.find((a) => a.startsWith(`--${name}=`));
   return given === undefined ? standard : Number(given.slice(name.length + 3));
 };
 const rounds = option("rounds", 9), seconds = option("seconds", 0.4), files = option("files", 1_000_000);
-
-function median(values: number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
 
 /** Rows of `operation`, columns of servers: medians of μs, and of the ratios to the first column in the same round. */
 async function compare(operations: string[], places: Record<string, string>): Promise<void> {
@@ -80,6 +87,24 @@ try {
   children.push(own);
   peers.fusewire = `${own.mountpoint}/f`;
   await compare(["stat", "open", "read4k", "read128k", "read1m"], peers);
+
+  const installed = await install(work);
+  const runtimes: Record<string, string> = { Deno: peers.fusewire };
+  for (const { name, serve } of installed.servers) {
+    const child = await serve();
+    children.push(child);
+    runtimes[name] = `${child.mountpoint}/f`;
+  }
+  await compare(["stat", "open", "read4k", "read128k"], runtimes);
+  console.log("| start, ms | import | mount | first request |\n| --- | ---: | ---: | ---: |");
+  for (const { name, startup: command } of [{ name: "Deno", startup }, ...installed.servers]) {
+    const times = await startupTimes(work, command, rounds);
+    console.log(`| ${name} | ${times.map((time) => time.toFixed(1)).join(" | ")} |`);
+  }
+  console.log(
+    `\nThe package for npm: ${(installed.packed / 1024).toFixed(0)} KiB packed, ` +
+      `${(installed.bytes / 1024).toFixed(0)} KiB on disc, beside koffi.\n`,
+  );
 
   // Two clients without a pause, each of which alone keeps the server busy.
   const loaded = await mountedServer(work);

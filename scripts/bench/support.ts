@@ -77,9 +77,35 @@ export function peer(work: string, program: string, ...file: string[]): Promise<
 
 const RUN = [Deno.execPath(), "run", "--allow-ffi", "--no-prompt"];
 
+/** A program that takes a mountpoint as its last argument. */
+export function serverOf(work: string, name: string, command: string[]): Promise<Child> {
+  return start(work, name, (mountpoint) => [...command, mountpoint]);
+}
+
 /** The peers' file system on fusewire. */
 export function mountedServer(work: string): Promise<Child> {
-  return start(work, "fusewire", (mountpoint) => [...RUN, `${here}file_server.ts`, mountpoint]);
+  return serverOf(work, "fusewire", [...RUN, `${here}file_server.ts`]);
+}
+
+/** How the program `startup` is run on Deno. */
+export const startup: readonly string[] = [...RUN, "--allow-read", `${here}startup.ts`];
+
+/** Milliseconds from the start of a process until the program `startup` had imported, mounted, and answered; medians. */
+export async function startupTimes(work: string, command: readonly string[], rounds: number): Promise<number[]> {
+  const mountpoint = await Deno.makeTempDir({ dir: work, prefix: "startup-" });
+  const times: number[][] = [[], [], []];
+  for (let round = 0; round < rounds; round++) {
+    const { imported, mounted, answered } = JSON.parse(await sh([...PIN, ...command, mountpoint].join(" ")));
+    [imported, mounted - imported, answered - mounted].forEach((time, i) => times[i].push(time));
+  }
+  return times.map(median);
+}
+
+/** The middle one; of an even number, between the two. */
+export function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
 /** A file with backing file `source` on fusewire; its data moved as `mode` says: identity, served, extents. */

@@ -44,15 +44,13 @@ const SETUP = `
 
 /** Makes such a place. `conf` is the content of its `/etc/fuse.conf`. */
 export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
-  await using made = new AsyncDisposableStack();
-  const dir = made.use(await tempDir());
+  const dir = await tempDir();
   await fs.chown(dir.path, NOBODY, NOBODY);
   const words = [dir.path, ROOT, String(NOBODY), conf];
   // Not among the arguments: node:child_process of this runtime takes them for a command line of Node's there.
   const settings = { env: { RUNTIME: process.execPath } };
   // With its last process the namespace and its mounts go.
-  const keeper = made.use(await startServer(["unshare", "-m", "sh", "-ec", SETUP, "sh", ...words], settings));
-  const all = made.move();
+  const keeper = await startServer(["unshare", "-m", "sh", "-ec", SETUP, "sh", ...words], settings);
   const place = dir.join(".place");
   const asRoot = (command: readonly string[]) => ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...command];
   return {
@@ -74,6 +72,9 @@ export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
     async mountsUnder(folder) {
       return parseMounts(await fs.readFile(`/proc/${keeper.pid}/mountinfo`, "utf8")).filter(isUnder(folder));
     },
-    [Symbol.asyncDispose]: () => all.disposeAsync(),
+    async [Symbol.asyncDispose]() {
+      await keeper[Symbol.asyncDispose]();
+      await dir[Symbol.asyncDispose]();
+    },
   };
 }

@@ -12,7 +12,7 @@ import { isUnder, type Mount, mounts, unmount, unmountNow } from "./mounts.ts";
 import { type Need, plan, thisMachine } from "./needs.ts";
 import { type Exit, run, type RunOptions, type Signal, start, within } from "./run.ts";
 import { atEnd, register, type TestContext } from "./runner.ts";
-import { command, isOfRuntime } from "./runtime.ts";
+import { command, isOfRuntime, RUNTIME } from "./runtime.ts";
 
 export { type Mount, mountsUnder } from "./mounts.ts";
 export { type Result, run, type RunOptions, type Signal } from "./run.ts";
@@ -23,6 +23,8 @@ export { command, invocation, RUNTIME } from "./runtime.ts";
 export interface TestOptions {
   /** What it needs of the machine. Where that is missing it is ignored, under a name that says so. */
   needs?: readonly Need[];
+  /** On which runtimes it cannot be, and why. */
+  except?: { readonly [Runtime in typeof RUNTIME]?: string };
   /** false: does not fail for calls and resources that stay open, such as a waiting nonblocking `poll`. */
   sanitize?: boolean;
   /** Milliseconds until it fails and what it left is taken away; 60,000 unless told. */
@@ -67,7 +69,9 @@ export function test(
   maybeFn?: (t: TestContext) => void | Promise<void>,
 ): void {
   const [options, fn] = typeof optionsOrFn === "function" ? [{}, optionsOrFn] : [optionsOrFn, maybeFn!];
-  const { needs = [], sanitize = true, timeout = 60_000 } = options;
+  const { needs = [], except = {}, sanitize = true, timeout = 60_000 } = options;
+  const why = except[RUNTIME];
+  if (why !== undefined) return test.skip(`${name} (skipped on ${RUNTIME}: ${why})`);
   const { failure, ...planned } = plan(name, needs, thisMachine());
   register({
     ...planned,
