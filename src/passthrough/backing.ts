@@ -10,12 +10,14 @@ import { errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import type { Attr, Awaitable, WriteArgs } from "../fs/types.ts";
 import { ExtentMap } from "./extents.ts";
+import type { Room } from "./room.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
 
 /** Who keeps the ids: what a backing file asks of the registry. */
 export interface BackingOwner {
   readonly libc: Libc;
+  readonly room: Room;
   /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
   /** What its last handle left could not be handed over. */
@@ -71,7 +73,6 @@ export class BackingFile implements Backing {
   /** Ends the wait for a mapping. */
   #wake = () => {};
   #gone: Deferred<void> | null = null;
-  #room: Uint8Array = new Uint8Array(0);
 
   constructor(owner: BackingOwner, { fd, owned, map, staged }: Opened, options: {
     readonly access?: "read" | "read-write";
@@ -200,14 +201,15 @@ export class BackingFile implements Backing {
   // What the session does with it, where the kernel does not.
 
   read(offset: number, size: number): Awaitable<Uint8Array> {
-    if (this.map !== null && this.fd < 0) {
-      const into = new Uint8Array(size);
-      const n = this.map.read(into, offset, size);
-      return n instanceof Promise ? n.then((n) => into.subarray(0, n)) : into.subarray(0, n);
-    }
-    if (this.#room.length < size) this.#room = new Uint8Array(size);
-    const room = this.#room;
-    return room.subarray(0, check("pread", this.#owner.libc.pread(this.fd, room, size, offset)));
+    const { libc, room } = this.#owner;
+    const into = room.take(size);
+    const n = this.map !== null && this.fd < 0
+      ? this.map.read(into, offset, size)
+      : check("pread", libc.pread(this.fd, into, size, offset));
+    // Others are answered before a promise is: what it reads into is its own.
+    if (n instanceof Promise) return n.then((n) => into.subarray(0, n));
+    room.give(into);
+    return into.subarray(0, n);
   }
 
   write({ offset, data, flags, fromCache, killSuidgid }: WriteArgs): Awaitable<number> {

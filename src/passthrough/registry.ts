@@ -21,6 +21,7 @@ import type { Attr, Awaitable, OpenReply, SetattrArgs } from "../fs/types.ts";
 import { BackingFile, type BackingOwner, check, type Opened } from "./backing.ts";
 import { ExtentMap } from "./extents.ts";
 import { processOf } from "./process.ts";
+import { Room } from "./room.ts";
 import { Stage } from "./stage.ts";
 import { Staged } from "./staged.ts";
 
@@ -74,6 +75,7 @@ export interface RegistryHooks {
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
   readonly libc: Libc;
+  readonly room: Room = new Room();
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();

@@ -86,9 +86,13 @@ const path = fc.oneof(
   },
 );
 
+// None is absolute, and none leads up by more than one level: what is done by root has to stay where it is.
+const child = name.filter((name) => name !== "..");
 const target = fc.oneof(
-  { weight: 4, arbitrary: path },
-  { weight: 1, arbitrary: fc.constantFrom("", "/", "/nowhere", `${LONG}/`.repeat(15), `${LONG}/`.repeat(16)) },
+  { weight: 4, arbitrary: child },
+  { weight: 2, arbitrary: child.map((name) => `d/${name}`) },
+  { weight: 1, arbitrary: child.map((name) => `../${name}`) },
+  { weight: 1, arbitrary: fc.constantFrom("", "..", "d/", `${LONG}/`.repeat(15), `${LONG}/`.repeat(16)) },
 );
 
 const slot = fc.constantFrom<Slot[]>(0, 1, 2);
