@@ -207,8 +207,8 @@ class Polls {
     const asked = new DataView(fds.buffer, fds.byteOffset);
     const id = ++this.#last;
     // The control blocks, and behind them a list of their addresses.
-    const control = new Uint8Array(count * (IOCB + 8)), view = new DataView(control.buffer);
-    const start = this.#address(control), list = count * IOCB;
+    const control = new Uint8Array((count + 1) * (IOCB + 8)), view = new DataView(control.buffer);
+    const start = this.#address(control), list = (count + 1) * IOCB;
     let n = 0;
     for (let i = 0; i < count; i++) {
       const fd = asked.getInt32(8 * i, true), events = asked.getUint16(8 * i + 4, true);

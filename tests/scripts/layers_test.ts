@@ -100,6 +100,9 @@ Deno.test("layers: the library names no runtime", () => {
     "src/fs/a.ts:5: names Deno: only ffi/ knows a runtime",
     "src/fs/a.ts:6: names Bun: only ffi/ knows a runtime",
   ]);
+  assertEquals(violations({ "mod.ts": "export const a = Deno.pid;" }), [
+    "mod.ts:1: names Deno: only ffi/ knows a runtime",
+  ]);
   assertEquals(violations({ "ffi/deno.ts": source, "tests/a.ts": source, "scripts/a.ts": source }), []);
 });
 

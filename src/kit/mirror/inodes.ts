@@ -22,6 +22,10 @@ const SYNC_FLAGS = 0x6000;
 // STATX_ATTR_AUTOMOUNT and STATX_ATTR_MOUNT_ROOT: of the source's mounts, not of ours.
 const MOUNT_ATTRIBUTES = 0x3000;
 
+function asksNothing({ size, uid, gid, mode, atime, mtime }: SetattrArgs): boolean {
+  return [size, uid, gid, mode, atime, mtime].every((asked) => asked === undefined);
+}
+
 type Inodes = Pick<Filesystem, "getattr" | "setattr" | "statx" | "readlink" | "statfs" | "syncfs">;
 
 /** The operations on inodes. */
@@ -91,6 +95,8 @@ export function inodes(context: Context): Required<Inodes> {
         check("fchownat", identity.as(request, chown));
       }
       if (args.killSuidgid && node.type !== S_IFDIR) context.killSuidgid(tree.use(node), request);
+      // What changes nothing else changes the ctime still: `chown(2)` with neither owner nor group.
+      if (asksNothing(args)) check("fchownat", libc.fchownat(tree.use(node), EMPTY, KEEP, KEEP, AT_EMPTY_PATH));
       if (mode !== undefined) {
         if (node.type === S_IFLNK) throw new FuseError("EOPNOTSUPP", "a symbolic link has no mode");
         const fd = tree.use(node);
