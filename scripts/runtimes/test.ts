@@ -3,13 +3,14 @@
  *
  *     deno run -A scripts/runtimes/test.ts [--package=TARBALL] [--to=FOLDER] PROGRAM [TEST...]
  *
- * PROGRAM is `node`, `bun` or the path of one. A TEST is a file or a folder of `tests/`; all of it unless told. With a
+ * PROGRAM is `node`, `bun` or the path of one. A TEST is a file or a folder of `tests/`; unless told all but those of the
+ * project's own scripts, which are for Deno. With a
  * package, such as `npm pack` makes, the tests import that: its entry points by name, what lies behind them by path.
  * A FOLDER is kept, with what npm installed there; without one it is all taken away in the end.
  *
  * @module
  */
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { translate } from "./translate.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -44,6 +45,8 @@ if (program === undefined || program.startsWith("-")) {
 }
 const packed = options.get("package");
 const folder = options.get("to") ?? await Deno.makeTempDir({ prefix: "fusewire-tests-" });
+// Ordinary users of the tests read it as well.
+await Deno.chmod(folder, 0o755);
 let failed = 0;
 try {
   const { name, imports } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
@@ -55,11 +58,12 @@ try {
     const dependencies = [of("fast-check"), packed === undefined ? of("koffi") : resolve(packed)];
     if (!await run(folder, "npm", "install", "--no-audit", "--no-fund", ...dependencies)) Deno.exit(1);
   }
-  const tests = (await Promise.all((wanted.length > 0 ? wanted : ["tests"]).map(testsAt))).flat();
+  const all = async () => (await testsAt("tests")).filter((test) => !test.startsWith("tests/scripts/"));
+  const tests = wanted.length > 0 ? (await Promise.all(wanted.map(testsAt))).flat() : await all();
   for (const test of tests) {
     const file = `./${test.replace(/\.ts$/, ".js")}`;
     // A process for each, so that what one leaves open is not counted in the next.
-    if (!await run(folder, program, ...(/bun/.test(program) ? ["test", file] : ["--test", file]))) {
+    if (!await run(folder, program, ...(basename(program).startsWith("bun") ? ["test", file] : ["--test", file]))) {
       console.error(`failed: ${test}`);
       failed++;
     }

@@ -48,8 +48,7 @@ mount -t fusectl none /sys/fs/fuse/connections
 
 /** Makes such a place. */
 export async function cliPlace(): Promise<CliPlace> {
-  await using made = new AsyncDisposableStack();
-  const place = made.use(await ordinaryPlace());
+  const place = await ordinaryPlace();
   const settings: string[] = [];
   const registry = process.env.JSR_URL;
   if (registry?.startsWith("file:")) {
@@ -69,7 +68,6 @@ export async function cliPlace(): Promise<CliPlace> {
   const program = (args: readonly string[], who: Who = "root") => as(who, words(args));
   const { stderr } = await run(place.asRoot(["sh", "-c", SETUP]), { env });
   if (stderr !== "") throw new Error(stderr);
-  const all = made.move();
   return {
     folder: place.folder,
     module,
@@ -79,7 +77,7 @@ export async function cliPlace(): Promise<CliPlace> {
     sh: (line, who = "root") => run(as(who, ["sh", "-c", line]), { env }),
     start: (command, who = "root") => startServer(as(who, command), { env }),
     mountsUnder: place.mountsUnder,
-    [Symbol.asyncDispose]: () => all.disposeAsync(),
+    [Symbol.asyncDispose]: place[Symbol.asyncDispose],
   };
 }
 

@@ -14,7 +14,7 @@ import {
   W_OK,
   X_OK,
 } from "../../src/kit/permissions.ts";
-import { run, startServer, test } from "../support/harness.ts";
+import { openFds, startServer, test } from "../support/harness.ts";
 
 // Opened here, since it stays open.
 libc();
@@ -99,10 +99,9 @@ test("groupsOf: more groups than a page of text holds", { needs: ["root"] }, asy
 });
 
 test("groupsOf: opens nothing that stays open", async () => {
-  const open = async () => (await run(["ls", `/proc/${process.pid}/fd`])).stdout.trim().split("\n").length;
-  const before = await open();
+  const before = await openFds();
   for (let i = 0; i < 20; i++) groupsOf({ uid: 0, gid: 0, pid: process.pid });
-  assertEquals(await open(), before);
+  assertEquals(await openFds(), before);
 });
 
 test("maySticky: in a sticky directory owners of the entry and of the directory alone", () => {

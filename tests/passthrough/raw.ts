@@ -10,6 +10,7 @@ import { OPCODE } from "../../src/abi/opcode.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { Device, EMPTY } from "../../src/device.ts";
 import { ERRNO, errnoName, FuseError } from "../../src/errno.ts";
+import { deferred } from "../../src/deferred.ts";
 import { type TempDir, tempDir } from "../support/harness.ts";
 import { c, field, join, utf8, type Values } from "../support/wire.ts";
 
@@ -66,7 +67,7 @@ export class RawServer implements AsyncDisposable {
   readonly #device: Device;
   readonly #options: RawOptions;
   readonly #buffer = new Uint8Array(256 * 1024);
-  readonly #ready = Promise.withResolvers<void>();
+  readonly #ready = deferred<void>();
   readonly #served: Promise<void>;
   #stopped = false;
 

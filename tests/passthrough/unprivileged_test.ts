@@ -2,7 +2,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { BackingMode, BackingState, PassthroughStats } from "../../mod.ts";
 import { ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
-import { run, startServer, test } from "../support/harness.ts";
+import { invocation, run, startServer, test } from "../support/harness.ts";
 
 interface Report {
   readonly each: readonly { mode: BackingMode; reason: string | null; id: number; state: BackingState }[];
@@ -44,7 +44,7 @@ test("unprivileged: through fusermount3 the session serves every backing file, a
   await using place = await ordinaryPlace();
   const [mnt, own] = [await place.folder("mnt"), await place.folder("own")];
   await run(place.asUser(["touch", `${own}/file`]));
-  const program = ["run", "--allow-ffi", "--no-prompt", `${place.root}tests/passthrough/fallback_server.ts`];
+  const program = invocation(`${place.root}tests/passthrough/fallback_server.ts`);
   await using server = await startServer(place.asUser([place.deno, ...program, `${own}/file`, mnt]));
   const done = await run(place.asUser(["python3", "-c", WORK, mnt]));
   assertEquals([done.code, done.stderr], [0, ""]);
