@@ -9,7 +9,7 @@ import ts from "npm:typescript@5.9.3";
 /** What is translated of the project. */
 const PARTS = ["ffi", "src", "examples", "tests", "scripts/bench", "scripts/offline"];
 /** What else tests import. */
-const ALSO = ["scripts/record.ts"];
+const ALSO = ["scripts/record.ts", "deno.json"];
 
 /** What stands for another module where there is no Deno, as in the package. */
 const MAPPINGS: Readonly<Record<string, string>> = {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { ErrnoName } from "../errno.ts";
 
 /**
  * How the data of a backing file moves: `"identity"`: by the kernel itself; `"served"`: by the session, from the
@@ -92,8 +93,14 @@ export interface PassthroughStats {
   readonly closed: number;
   /** Ids open now. */
   readonly open: number;
-  /** Opens that the session serves instead of the kernel, by the reason. */
-  readonly fallbacks: Readonly<Record<string, number>>;
+  /**
+   * Opens that the session serves instead of the kernel, by errno: what `FUSE_DEV_IOC_BACKING_OPEN` says, or, where it
+   * is not asked, EOPNOTSUPP (a connection without passthrough, an extent map) and EBUSY (the inode is open through the
+   * page cache).
+   */
+  readonly fallbacks: Readonly<Partial<Record<ErrnoName, number>>>;
+  /** The same opens, by what {@linkcode Backing.reason} says. */
+  readonly reasons: Readonly<Record<string, number>>;
 }
 
 /** The backing files of a session. */

@@ -15,7 +15,7 @@ import { fuse_backing_map } from "../abi/structs.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import type { Device } from "../device.ts";
-import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { ERRNO, type ErrnoName, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
 import type { Attr, Awaitable, OpenReply, SetattrArgs } from "../fs/types.ts";
 import { BackingFile, type BackingOwner, check, type Opened } from "./backing.ts";
@@ -89,12 +89,15 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   readonly #mapView = new DataView(this.#map.buffer);
   readonly #id = new Uint8Array(4);
   readonly #idView = new DataView(this.#id.buffer);
-  readonly #fallbacks: Record<string, number> = {};
+  readonly #fallbacks: Partial<Record<ErrnoName, number>> = {};
+  readonly #reasons: Record<string, number> = {};
   readonly #maxStackDepth: number;
   readonly #hooks: RegistryHooks;
   #registered = 0;
   #closed = 0;
   #unavailable: string | null = "the handshake is not done";
+  /** The kernel has said so. */
+  #unprivileged = false;
   #ended = false;
   #staged = false;
   #unflushed = false;
@@ -121,6 +124,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       closed: this.#closed,
       open: this.#registered - this.#closed,
       fallbacks: { ...this.#fallbacks },
+      reasons: { ...this.#reasons },
     };
   }
 
@@ -313,7 +317,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   #idOf(inode: OpenInode, file: BackingFile): number {
     if (file.fd < 0 || inode.cached > 0) return this.#without(file);
     if (file.id !== 0) return file.id;
-    if (this.#unavailable !== null) return this.#fallBack(file, this.#unavailable);
+    if (this.#unavailable !== null) return this.#without(file);
     fuse_backing_map.write(this.#mapView, 0, { fd: file.fd, flags: 0 });
     const id = this.#device.ioctl(FUSE_DEV_IOC_BACKING_OPEN, this.#map);
     if (id > 0) {
@@ -325,22 +329,25 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const says = `FUSE_DEV_IOC_BACKING_OPEN says ${errnoName(id)}`;
     if (id === -ERRNO.EPERM) {
       // A lack of privilege is not about this file: it is not asked again for each.
+      this.#unprivileged = true;
       this.#unavailable = `${says}: passthrough needs CAP_SYS_ADMIN in the initial user namespace`;
-      return this.#fallBack(file, this.#unavailable);
+      return this.#without(file);
     }
     const stacked = id === -ERRNO.ELOOP && this.#maxStackDepth < 2
       ? ": the file lies on a stacked file system, or in this mount; option maxStackDepth: 2 allows the first"
       : "";
-    return this.#fallBack(file, says + stacked);
+    return this.#fallBack(file, errnoName(id) as ErrnoName, says + stacked);
   }
 
   #without(file: BackingFile): 0 {
-    if (file.fd < 0) return this.#fallBack(file, file.reason!, "extents");
-    return this.#fallBack(file, this.#unavailable ?? "the inode is open through the page cache");
+    if (file.fd < 0) return this.#fallBack(file, "EOPNOTSUPP", file.reason!, "extents");
+    if (this.#unavailable === null) return this.#fallBack(file, "EBUSY", "the inode is open through the page cache");
+    return this.#fallBack(file, this.#unprivileged ? "EPERM" : "EOPNOTSUPP", this.#unavailable);
   }
 
-  #fallBack(file: BackingFile, reason: string, mode: "served" | "extents" = "served"): 0 {
-    this.#fallbacks[reason] = (this.#fallbacks[reason] ?? 0) + 1;
+  #fallBack(file: BackingFile, errno: ErrnoName, reason: string, mode: "served" | "extents" = "served"): 0 {
+    this.#fallbacks[errno] = (this.#fallbacks[errno] ?? 0) + 1;
+    this.#reasons[reason] = (this.#reasons[reason] ?? 0) + 1;
     // Of another inode the kernel may have it.
     if (file.id !== 0) return 0;
     file.mode = mode;

@@ -25,7 +25,7 @@ export function begin(fs: Filesystem): void {
       register() {
         throw new Skipped("a backing file needs a mount");
       },
-      stats: () => ({ registered: 0, closed: 0, open: 0, fallbacks: {} }),
+      stats: () => ({ registered: 0, closed: 0, open: 0, fallbacks: {}, reasons: {} }),
     },
   });
 }

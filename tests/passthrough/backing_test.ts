@@ -236,7 +236,7 @@ test("backing: closing waits for the last release, where it is asked to", { need
   assertEquals([backing.refs, backing.state, p.files.stats().open], [0, "closed", 0]);
   await backing.close({ whenReleased: true });
   backing.close();
-  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
   // An open that answers it all the same.
   await p.python(`
 try: os.open("a", os.O_RDONLY)
@@ -271,7 +271,7 @@ os.close(a)
 assert os.pread(b, 9, 0) == b"shared"
 assert os.fstat(b).st_size == 6`);
   await until(() => backing!.state === "closed", "it is closed");
-  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
   assertStrictEquals(p.calls, 0);
 });
 
@@ -317,7 +317,7 @@ for name, says in ("a", errno.EDQUOT), ("b", errno.EIO):
   try: os.open(name, os.O_RDONLY)
   except OSError as e: assert e.errno == says, e
   else: assert False`);
-  assertEquals(p.files.stats(), { registered: 0, closed: 0, open: 0, fallbacks: {} });
+  assertEquals(p.files.stats(), { registered: 0, closed: 0, open: 0, fallbacks: {}, reasons: {} });
   assertEquals([backing.refs, p.errors.length], [0, 1]);
 });
 
@@ -542,7 +542,7 @@ fds = [os.open(f"f{i}", os.O_RDWR) for i in range(1000)]
 for i, fd in enumerate(fds): os.pwrite(fd, str(i).encode(), 0)
 for i, fd in enumerate(fds): assert os.pread(fd, 9, 0) == str(i).encode()`);
   await closed(p);
-  assertEquals(p.files.stats(), { registered: 1000, closed: 1000, open: 0, fallbacks: {} });
+  assertEquals(p.files.stats(), { registered: 1000, closed: 1000, open: 0, fallbacks: {}, reasons: {} });
   assertEquals([p.calls, (await openFds()).size], [0, before]);
 });
 

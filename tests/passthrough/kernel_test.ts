@@ -79,7 +79,7 @@ assert os.pread(fds[-1], 3, 0) == b"two"
   assertEquals([done.code, done.stderr], [0, ""]);
   assertEquals(p.calls.open, 40);
   await released(p);
-  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
 });
 
 test("passthrough: a mapping pins the id until munmap", { needs, sanitize: false }, async () => {
@@ -100,7 +100,7 @@ assert m[4096:4100] == b"file"
   assertEquals([done.code, done.stderr], [0, ""]);
   assertEquals((await run(["head", "-c4", p.source.join("a")])).stdout, "mmap");
   await released(p);
-  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+  assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
 });
 
 test("passthrough: sizes are right after writes by the kernel, and O_APPEND lands at the end", {
@@ -154,7 +154,8 @@ assert [os.pread(fd, 4, 0) for fd in fds] == [b"data"] * 3
     registered: 0,
     closed: 0,
     open: 0,
-    fallbacks: { "the inode is open through the page cache": 2 },
+    fallbacks: { EBUSY: 2 },
+    reasons: { "the inode is open through the page cache": 2 },
   });
   assertEquals((await run(["cat", p.mnt.join("a")])).stdout, "data\n");
   assertEquals(p.session.passthrough.stats().registered, 1);
@@ -180,9 +181,9 @@ test("passthrough: a backing file on a stacked file system falls back at depth 1
         "deep\nmore\n",
       ][maxStackDepth - 1],
     );
-    const { registered, fallbacks } = session.passthrough.stats();
+    const { registered, fallbacks, reasons } = session.passthrough.stats();
     if (maxStackDepth === 2) assertEquals([registered > 0, fallbacks], [true, {}]);
-    else assertEquals([registered, Object.keys(fallbacks)], [0, [ELOOP]]);
+    else assertEquals([registered, Object.keys(fallbacks), Object.keys(reasons)], [0, ["ELOOP"], [ELOOP]]);
   }
 });
 

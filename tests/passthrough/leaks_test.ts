@@ -203,7 +203,7 @@ leaks("leaks: 100,000 registrations in a row, and 100,000 at once", async () => 
     for (let i = 0; i < count; i++) {
       registry.released(2, registry.opened(2, O.RDWR, { backing: registry.register(fd) }));
     }
-    assertEquals(registry.stats(), { registered: count, closed: count, open: 0, fallbacks: {} });
+    assertEquals(registry.stats(), { registered: count, closed: count, open: 0, fallbacks: {}, reasons: {} });
     assertEquals([ioctls.given, ioctls.taken, ioctls.refused], [count, count, 0]);
     for (let i = 0; i < count; i++) registry.opened(i + 2, O.RDWR, { backing: fd });
     assertEquals(registry.stats().open, count);

@@ -186,7 +186,7 @@ test("registry: inodes have ids of their own, also for one descriptor", () => {
   assertEquals([...kernel.ids], [[1, 9], [2, 9], [3, 9]]);
   registry.release(3);
   assertEquals(kernel.closed, [2]);
-  assertEquals(registry.stats(), { registered: 3, closed: 1, open: 2, fallbacks: {} });
+  assertEquals(registry.stats(), { registered: 3, closed: 1, open: 2, fallbacks: {}, reasons: {} });
 });
 
 test("registry: a fallback is counted by its reason, and the file is served by us", () => {
@@ -208,7 +208,8 @@ test("registry: a fallback is counted by its reason, and the file is served by u
     registered: 0,
     closed: 0,
     open: 0,
-    fallbacks: {
+    fallbacks: { ELOOP: 2, EISDIR: 1, EBUSY: 1 },
+    reasons: {
       [`FUSE_DEV_IOC_BACKING_OPEN says ELOOP: ${STACKED}`]: 2,
       "FUSE_DEV_IOC_BACKING_OPEN says EISDIR": 1,
       "the inode is open through the page cache": 1,
@@ -230,7 +231,8 @@ test("registry: with stacking allowed, ELOOP is not explained by its lack", () =
   const { kernel, registry } = enabled(2);
   kernel.refusal = "ELOOP";
   registry.open(2, backed(5));
-  assertEquals(registry.stats().fallbacks, { "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 1 });
+  assertEquals(registry.stats().fallbacks, { ELOOP: 1 });
+  assertEquals(registry.stats().reasons, { "FUSE_DEV_IOC_BACKING_OPEN says ELOOP": 1 });
 });
 
 test("registry: handles opened before a reason to fall back was known are counted as well", () => {
@@ -278,7 +280,8 @@ test("registry: opens that did not ask are no fallbacks", () => {
   registry.open(2, { backing: registry.register({ memfd: "a" }) });
   const { served, backed } = registry.open(2, CACHED);
   assertEquals([served === null, backed === null], [true, false]);
-  assertEquals(registry.stats().fallbacks, { "it is off": 1 });
+  assertEquals(registry.stats().fallbacks, { EOPNOTSUPP: 1 });
+  assertEquals(registry.stats().reasons, { "it is off": 1 });
 });
 
 test("registry: a refused open with directIo leaves the way open for the next", () => {
@@ -298,7 +301,8 @@ test("registry: EPERM is about us, not about a file: it is remembered and explai
   }
   assertEquals(kernel.asked, [7, 5]);
   assertMatch(registry.unavailable!, /EPERM.*CAP_SYS_ADMIN in the initial user namespace/);
-  const counts = Object.entries(registry.stats().fallbacks);
+  const counts = Object.entries(registry.stats().reasons);
+  assertEquals(registry.stats().fallbacks, { EPERM: 3 });
   assertStrictEquals(counts.reduce((sum, [, count]) => sum + count, 0), 3);
   assert(counts.every(([reason]) => reason.includes("EPERM")));
   // What was registered before goes on, and is closed.
@@ -322,7 +326,13 @@ test("registry: before the handshake and without passthrough the kernel is never
   }
   registry.released(3, null);
   assertStrictEquals(registry.unavailable, "it is off");
-  assertEquals(registry.stats(), { registered: 0, closed: 0, open: 0, fallbacks: { "it is off": 2 } });
+  assertEquals(registry.stats(), {
+    registered: 0,
+    closed: 0,
+    open: 0,
+    fallbacks: { EOPNOTSUPP: 2 },
+    reasons: { "it is off": 2 },
+  });
   assertEquals(kernel.asked, []);
 });
 

@@ -422,7 +422,7 @@ rule("rules: a backing file with open handles is not closed before they are", as
   assertEquals(await going.next(), ["first", "first"]);
   await going.rest();
   await closed;
-  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {} });
+  assertEquals(p.files.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
 });
 
 const MAPPED = `

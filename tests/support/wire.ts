@@ -154,7 +154,7 @@ const NO_PASSTHROUGH: Passthrough = {
   register() {
     throw new TypeError("there is no device");
   },
-  stats: () => ({ registered: 0, closed: 0, open: 0, fallbacks: {} }),
+  stats: () => ({ registered: 0, closed: 0, open: 0, fallbacks: {}, reasons: {} }),
 };
 
 /** A session's dispatcher without its device. */
