@@ -14,7 +14,7 @@ import { type SessionEnd, SessionLoop } from "../session/session.ts";
 import { mountDevice, type Mounted } from "./device.ts";
 import type { MountOptions as DeviceOptions } from "./options.ts";
 import { endOnSignal } from "./signals.ts";
-import { Unmounting, type UnmountOptions, type UnmountResult } from "./unmounting.ts";
+import { RETRY_MS, Unmounting, type UnmountOptions, type UnmountResult } from "./unmounting.ts";
 
 /** Options of {@linkcode mount}: of the mount, and of the conversation with the kernel. */
 export interface MountOptions extends DeviceOptions, SessionOptions {
@@ -86,6 +86,18 @@ class MountedSession implements Session {
   }
 }
 
+const LEAVE_TRIES = 10;
+
+/** Takes a mount away that nobody serves any more. */
+async function leave(mounted: Mounted): Promise<void> {
+  for (let tries = 0; tries < LEAVE_TRIES && mounted.isMounted(); tries++) {
+    // What lies on top of it is not ours: the guard waits for that.
+    if (await mounted.unmount({ lazy: true }).catch(() => {}) === "busy") return;
+    // An earlier fusermount3 may be at work still, and two of them stand in each other's way.
+    if (mounted.isMounted()) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
 /**
  * Mounts `fs` on the directory `mountpoint` and serves it until it is unmounted.
  *
@@ -129,7 +141,7 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
   // of it answers nobody.
   const closed = loop.run().then((end): SessionEnd => mounted.isMounted() ? "aborted" : end).finally(async () => {
     forget();
-    if (mounted.isMounted()) await mounted.unmount({ lazy: true }).catch(() => {});
+    await leave(mounted);
     await mounted.release();
     state.ended = true;
   });
