@@ -1,6 +1,7 @@
 /** The conformance map on `memory()`. */
 import { tempDir, test } from "../support/harness.ts";
 import { KNOWN } from "./exceptions.ts";
+import { ORDINARY } from "../examples/ordinary.ts";
 import { conforms, serve } from "./support.ts";
 
 const options = { needs: ["root", "fuse"], sanitize: false, timeout: 150_000 } as const;
@@ -30,7 +31,7 @@ test("posix: memory with a quota", options, async (t) => {
   await conforms(t, dir.path, { quota: 1 << 20, filter: "EDQUOT where" });
 });
 
-test("posix: memory, for an ordinary user", options, async (t) => {
+test("posix: memory, for an ordinary user", { ...options, needs: ORDINARY }, async (t) => {
   await using dir = await tempDir();
   await using _server = await serve(dir, "memory", {}, KERNEL);
   await conforms(t, dir.path, { uid: 64001, known: { exceptions: KNOWN.memory.exceptions } });

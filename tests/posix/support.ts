@@ -1,6 +1,15 @@
 /** The conformance map as a test: in a child process, since a mount must not be touched by who serves it. */
 import { assert } from "@std/assert";
-import { command, run, startServer, type TempDir, type TestContext } from "../support/harness.ts";
+import {
+  command,
+  invocation,
+  type Result,
+  run,
+  startServer,
+  type TempDir,
+  type TestContext,
+} from "../support/harness.ts";
+import { ordinaryPlace } from "../examples/ordinary.ts";
 import { type Outcome, posixGroups, type RunOptions } from "../../testing.ts";
 import type { Known } from "./exceptions.ts";
 
@@ -17,17 +26,10 @@ export interface Conditions extends Pick<RunOptions, "lacks" | "space" | "quota"
 /** Runs the map on a folder. Each group of cases is a step of the test, which fails with the list of its failing cases. */
 export async function conforms(t: TestContext, dir: string, conditions: Conditions = {}): Promise<void> {
   const { uid, filter, known, ...options } = conditions;
-  const { stdout, stderr } = await run(
-    command(
-      "./run.ts",
-      import.meta.url,
-      dir,
-      "--json",
-      `--options=${JSON.stringify(options)}`,
-      `--filter=${filter ?? ""}`,
-    ),
-    { timeout: 120_000, uid },
-  );
+  const words = [dir, "--json", `--options=${JSON.stringify(options)}`, `--filter=${filter ?? ""}`];
+  const { stdout, stderr } = uid === undefined
+    ? await run(command("./run.ts", import.meta.url, ...words), { timeout: 120_000 })
+    : await runAs(uid, words);
   const outcomes = new Map(
     stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Outcome).map((
       outcome,
@@ -69,4 +71,19 @@ export function serve(
 ): Promise<AsyncDisposable> {
   const [made, mounted] = [options, mountOptions].map((value) => JSON.stringify(value));
   return startServer(command("./serve.ts", import.meta.url, dir.path, kind, made, mounted));
+}
+
+/** Runs the map as an ordinary user, who may not read what root has for itself: this runtime, or the checkout. */
+async function runAs(uid: number, words: string[]): Promise<Result> {
+  await using place = await ordinaryPlace();
+  const user = [
+    "setpriv",
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
+    "--clear-groups",
+    "env",
+    `DENO_DIR=${place.dir.path}/none`,
+  ];
+  const program = [place.deno, ...invocation(`${place.root}tests/posix/run.ts`, ...words)];
+  return await run(place.asRoot([...user, ...program]), { timeout: 120_000 });
 }
