@@ -26,7 +26,7 @@ import type { ResolvedOptions } from "./options.ts";
 import { Waiter } from "./waiter.ts";
 
 /** How long requests are served before timers and other work get their turn, ms. */
-const SLICE_MS = 5;
+const SLICE_MS = 4;
 /** How long the next request is waited for on this thread, once one was served, μs. */
 const LINGER_US = 50;
 /** As many requests in one slice are a busy caller's, */

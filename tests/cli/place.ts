@@ -40,9 +40,9 @@ export interface CliPlace extends AsyncDisposable {
   mountsUnder(folder: string): Promise<Mount[]>;
 }
 
-// Mounts of others, which this namespace has copies of, are not ours to ask.
+// Mounts of others, which this namespace has copies of, are not ours to ask. What lies inside one goes along with it.
 const SETUP = `
-awk '$3 ~ /^fuse(\\.|$)/ { print $2 }' /proc/self/mounts | while read -r point; do umount -l "$point"; done
+awk '$3 ~ /^fuse(\\.|$)/ { print $2 }' /proc/self/mounts | while read -r point; do umount -l "$point" 2> /dev/null || :; done
 mount -t fusectl none /sys/fs/fuse/connections
 `;
 
