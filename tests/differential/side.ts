@@ -32,6 +32,8 @@ export interface Played {
 
 const RENAME: Readonly<Record<RenameFlag, number>> = { NOREPLACE: 1, EXCHANGE: 2, WHITEOUT: 4 };
 const FALLOCATE: Readonly<Record<FallocateFlag, number>> = { KEEP_SIZE: 1, PUNCH_HOLE: 2 };
+/** `(uid_t) -1` of chown(2). */
+const AS_IT_IS = 0xffffffff;
 const WHENCE = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 const NODE = { regular: 0o100000, fifo: 0o010000, socket: 0o140000 } as const;
 const XATTR = { any: 0, create: 1, replace: 2 } as const;
@@ -126,7 +128,8 @@ class Side {
   readonly #top: Entry;
   /** Per slot the descriptor, or -1, which the calls find invalid. */
   readonly #slots = [-1, -1, -1];
-  #preallocated = false;
+  /** Where data is and where a hole is up to the file system. */
+  #unclear = false;
   #who: "root" | "somebody" = "root";
   /** The times before the next operation, where they are watched. */
   #watched: ReadonlyMap<number, Times> | null = null;
@@ -264,17 +267,19 @@ class Side {
       case "truncate":
         return c.ftruncate(fd, op.length);
       case "fallocate":
-        this.#preallocated ||= !op.flags.includes("PUNCH_HOLE");
+        // What was allocated but not written may count as data, or does once it was looked at.
+        this.#unclear ||= !op.flags.includes("PUNCH_HOLE");
         return c.fallocate(fd, op.flags.reduce((mode, flag) => mode | FALLOCATE[flag], 0), op.offset, op.length);
       case "lseek": {
         const stat = attributes(fd);
         // Where in a directory something is, is the file system's own affair.
         if (typeof stat !== "number" && (stat.mode & S_IFMT) === S_IFDIR) return "in a directory";
-        // What was allocated but not written may count as data, or does once it was looked at.
-        if (this.#preallocated && WHENCE[op.whence] >= WHENCE.DATA) return "data or a hole";
+        if (this.#unclear && WHENCE[op.whence] >= WHENCE.DATA) return "data or a hole";
         return c.lseek(fd, op.offset, WHENCE[op.whence]);
       }
       case "copy":
+        // A hole may be copied as one, or as zeros.
+        this.#unclear = true;
         return c.copyFileRange(this.#slots[op.from], op.offset, this.#slots[op.to], op.toOffset, op.length, 0);
       case "link":
         return c.linkat(AT_FDCWD, path, AT_FDCWD, newPath, op.follow ? AT_SYMLINK_FOLLOW : 0);
@@ -311,6 +316,9 @@ class Side {
       case "mknod":
         return c.mknodat(AT_FDCWD, path, NODE[op.type] | op.mode, 0);
       case "chown":
+        // A stranger's that changes nothing is refused where set-id bits would go. To a FUSE server it looks like the
+        // request before a stranger's write, which must not be.
+        if (op.uid === op.gid && op.uid === AS_IT_IS && this.#who !== "root") return "as it is";
         return c.fchownat(AT_FDCWD, path, op.uid, op.gid, op.follow ? 0 : AT_SYMLINK_NOFOLLOW);
       case "utimens": {
         const set = c.utimensat(AT_FDCWD, path, timespecs([op.atime, op.mtime]), op.follow ? 0 : AT_SYMLINK_NOFOLLOW);

@@ -302,8 +302,9 @@ export class Pages {
       }
       const hole = Math.min(source.hole(at), end);
       while (at < hole) {
-        // Inside one chunk, so that the piece is a view.
-        const piece = source.read(at, Math.min(hole - at, CHUNK - at % CHUNK));
+        // Inside one chunk, so that the piece is a view; which a new page of the same chunk would move.
+        const view = source.read(at, Math.min(hole - at, CHUNK - at % CHUNK));
+        const piece = source === this ? view.slice() : view;
         const done = this.write(at + shift, piece);
         at += done;
         if (done < piece.length) return at - from;

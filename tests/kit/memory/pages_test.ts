@@ -198,6 +198,23 @@ test("Pages: a file cut and written again in order has no bytes of before", () =
   }
 });
 
+test("Pages: a copy inside one file makes a page between those that it reads", () => {
+  for (const length of [100, PAGE - 1]) {
+    for (const room of [0, 10 * PAGE]) {
+      const pages = new Pages(ROOMY());
+      const text = Uint8Array.from({ length }, (_, i) => i % 251);
+      // Room in the chunk's buffer, so that its pages move inside it.
+      pages.write(0, bytes(PAGE + 10 + room, 1));
+      pages.truncate(PAGE + 10);
+      pages.write(6 * PAGE - 1, text);
+      pages.write(7 * PAGE + 4000, bytes(1, 3));
+      assertEquals(pages.copy(pages, 6 * PAGE - 1, 2 * PAGE - 1, length), length);
+      assertEquals(pages.read(2 * PAGE - 1, length), text);
+      assertEquals(pages.read(6 * PAGE - 1, length), text);
+    }
+  }
+});
+
 test("Pages: a copy inside one file, where the ranges do not overlap", () => {
   const pages = new Pages(ROOMY());
   pages.write(10, bytes(50, 1));
