@@ -2,9 +2,10 @@
  * Mounts beside a native directory: random sequences of operations are done in both, and both have to answer the same
  * and hold the same in the end. A failure is printed with its seed and the smallest sequence that shows it.
  *
- * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told), `FUSEWIRE_SEED` which:
+ * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told), `FUSEWIRE_SEED` which: the same
+ * each time unless told, so that a change is judged by itself, and others by `random`:
  *
- *     FUSEWIRE_RUNS=100000 FUSEWIRE_SEED=7 deno run -A scripts/dev.ts test -A tests/differential/
+ *     FUSEWIRE_RUNS=100000 FUSEWIRE_SEED=random deno run -A scripts/dev.ts test -A tests/differential/
  */
 import { spawn } from "node:child_process";
 import process from "node:process";
@@ -19,7 +20,8 @@ import { operation } from "./operations.ts";
 import { must, openDirectory } from "./walk.ts";
 
 const RUNS = Number(process.env.FUSEWIRE_RUNS ?? 2000);
-const SEED = Number(process.env.FUSEWIRE_SEED ?? Date.now() % 2 ** 31);
+const { FUSEWIRE_SEED = "1" } = process.env;
+const SEED = FUSEWIRE_SEED === "random" ? Date.now() % 2 ** 31 : Number(FUSEWIRE_SEED);
 /** How long one sequence may take on the slowest machine, ms. */
 const EACH = 150;
 /** How long a failure may be made smaller, ms. */
