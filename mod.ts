@@ -26,17 +26,7 @@
  * @module
  */
 export { ERRNO, type ErrnoName, errnoName, FuseError } from "./src/errno.ts";
-export type {
-  Backing,
-  BackingMode,
-  BackingOptions,
-  BackingSource,
-  BackingState,
-  ExtentSource,
-  Passthrough,
-  PassthroughStats,
-  StageSource,
-} from "./src/fs/backing.ts";
+export type * from "./src/fs/backing.ts";
 export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts";
 export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";

@@ -32,17 +32,7 @@
  *
  * @module
  */
-export type {
-  Backing,
-  BackingMode,
-  BackingOptions,
-  BackingSource,
-  BackingState,
-  ExtentSource,
-  Passthrough,
-  PassthroughStats,
-  StageSource,
-} from "./src/fs/backing.ts";
+export type * from "./src/fs/backing.ts";
 export { type Extent, ExtentMap, type ExtentRange, extents, type ExtentsOptions } from "./src/passthrough/extents.ts";
 export { type OpenFile, openFile } from "./src/passthrough/open_file.ts";
 export { stage, type StagedFile, type StageOptions } from "./src/passthrough/stage.ts";
