@@ -43,6 +43,9 @@ export const LENIENCE: readonly string[] = [
   "nor has tmpfs them.",
   "A directory may count one link, which stands for an unknown number, as on btrfs.",
   "Devices may be EACCES to open: FUSE mounts are `nodev` unless told otherwise.",
+  "A chown(2) by a stranger that changes neither owner nor group is EPERM natively where set-id bits would go, and succeeds " +
+  "on FUSE: the kernel sends what it sends before a stranger's write, which must succeed.",
+  "EMLINK, ENFILE, ENOMEM and EIO are not provoked.",
   "Values of extended attributes may be limited to less than 64 KiB (E2BIG or ENOSPC), and targets of symbolic links to " +
   "less than 4,095 bytes (ENAMETOOLONG), as on ext4.",
 ];
