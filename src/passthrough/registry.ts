@@ -75,7 +75,7 @@ export interface RegistryHooks {
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
   readonly libc: Libc;
-  readonly room: Room = new Room();
+  readonly room: Room;
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
@@ -109,6 +109,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   constructor(libc: Libc, device: Device, maxStackDepth: number, hooks: RegistryHooks = {}) {
     this.libc = libc;
+    this.room = new Room(libc);
     this.#device = device;
     this.#maxStackDepth = maxStackDepth;
     this.#hooks = hooks;

@@ -7,12 +7,14 @@ export class BufferPool {
   readonly size: number;
   /** How many there may be. */
   readonly limit: number;
+  readonly #allocate: (size: number) => Uint8Array;
   readonly #free: RequestBuffer[] = [];
   #made = 0;
 
   /** Buffers of `size` bytes, as many as `bytes` allow, but at least two: one in use, one to receive in. */
-  constructor(size: number, bytes: number) {
+  constructor(size: number, bytes: number, allocate: (size: number) => Uint8Array = (size) => new Uint8Array(size)) {
     this.size = size;
+    this.#allocate = allocate;
     this.limit = Math.max(2, Math.floor(bytes / size));
   }
 
@@ -27,7 +29,7 @@ export class BufferPool {
     if (buffer !== undefined) return buffer;
     if (this.#made === this.limit) return null;
     this.#made++;
-    return new RequestBuffer(this.size);
+    return new RequestBuffer(this.#allocate(this.size));
   }
 
   /** Gives one back. */

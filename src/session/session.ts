@@ -8,8 +8,10 @@
  * @module
  */
 import type { Libc } from "../../ffi/libc.ts";
+import { pages } from "../../ffi/pages.ts";
 import type { Reply, RequestBuffer } from "../abi/message.ts";
 import { since } from "../abi/since.ts";
+import { fuse_in_header, fuse_write_in } from "../abi/structs.ts";
 import { deferred } from "../deferred.ts";
 import { ABORTED, type Device, GONE } from "../device.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
@@ -36,6 +38,8 @@ const BUSY_LINGER_US = 3000;
 const NOFLUSH_SINCE = since("FOPEN_NOFLUSH");
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
+/** Where the data of a write begins in its request. */
+const WRITE_DATA = fuse_in_header.size + fuse_write_in.size;
 
 /** How a session ended: the mount went away, or the connection was aborted under it. */
 export type SessionEnd = "unmounted" | "aborted";
@@ -84,7 +88,8 @@ export class SessionLoop {
     this.#options = options;
     this.#connection = connection;
     this.#waiter = new Waiter(libc, device.fd);
-    this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight);
+    const allocate = (size: number) => pages(libc, size, WRITE_DATA);
+    this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight, allocate);
     this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
       lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
     });

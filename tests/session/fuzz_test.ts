@@ -180,7 +180,7 @@ async function play(scene: Scene, canary: number): Promise<string[]> {
   const failures: unknown[] = [];
   const replies: Uint8Array[] = [];
   const kept = new Set<RequestBuffer>();
-  let buffer = new RequestBuffer(0), end = 0, fuzzing = false, lost = false, calls = 0;
+  let buffer = new RequestBuffer(new Uint8Array(0)), end = 0, fuzzing = false, lost = false, calls = 0;
   const fs = filesystem(options.noOpendir ? ["opendir", "releasedir"] : [], (method, args, one) => {
     if (!fuzzing) return method === "opendir" ? { fh: 70 } : { attr: FILE };
     seen.push(`${method} ${plain(args)} ${one?.groups} ${plain(one?.securityContexts)}`);
@@ -234,7 +234,7 @@ async function play(scene: Scene, canary: number): Promise<string[]> {
     },
   );
   const hand = (bytes: Uint8Array) => {
-    buffer = new RequestBuffer(bytes.length + 80);
+    buffer = new RequestBuffer(new Uint8Array(bytes.length + 80));
     buffer.bytes.fill(canary, bytes.length);
     buffer.bytes.set(bytes);
     const extensions = bytes.length >= 40 ? 8 * new DataView(buffer.bytes.buffer).getUint16(36, true) : 0;

@@ -233,7 +233,7 @@ export class Wire {
   raw(bytes: Uint8Array): Answer[] {
     const before = this.replies.length;
     // What an earlier request left behind it: text, with an end.
-    const buffer = new RequestBuffer(bytes.length + 64);
+    const buffer = new RequestBuffer(new Uint8Array(bytes.length + 64));
     buffer.bytes.fill(0x41, bytes.length, bytes.length + 48);
     buffer.bytes.set(bytes);
     if (this.dispatcher.handle(buffer, bytes.length)) this.kept.push(buffer);

@@ -1,4 +1,5 @@
 /** Open files. */
+import { pages } from "../../../ffi/pages.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import type { OpenReply, Request } from "../../fs/types.ts";
@@ -54,7 +55,7 @@ export function files(context: Context): Required<Files> {
   const { tree, files } = context;
   const { libc } = tree;
   const { O } = libc;
-  let room = new Uint8Array(128 * 1024);
+  let room = pages(libc, 128 * 1024);
 
   /**
    * An O_APPEND descriptor writes to the end whatever offset is given: right for a write(2) of a process that opened it
@@ -71,7 +72,7 @@ export function files(context: Context): Required<Files> {
     },
 
     read({ fh, offset, size }) {
-      if (size > room.length) room = new Uint8Array(size);
+      if (size > room.length) room = pages(libc, size);
       return room.subarray(0, check("pread", libc.pread(files.get(fh).fd, room, size, offset)));
     },
 
