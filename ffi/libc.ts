@@ -214,10 +214,7 @@ export interface Libc {
   // no errno, only -1.
   /** `poll(2)`: fds is an array of `struct pollfd`. Answers how many are ready, 0 after the timeout, -1 on error. */
   pollAsync(fds: Uint8Array, count: number, timeoutMs: number): Promise<number>;
-  /**
-   * Lets everything else in the event loop run, timers included. Not just any asynchronous call does: Deno looks at its
-   * timers where it has nothing else to do, or at every 61st completed call, so this one takes its time (50 μs).
-   */
+  /** Lets everything else in the event loop run, timers included. */
   turnAsync(): Promise<void>;
   /** `statx(2)`; 0 or -1. */
   statxAsync(dirfd: number, path: CString, flags: number, mask: number, out: Stat): Promise<number>;
