@@ -71,6 +71,7 @@ export class Dispatcher {
   readonly #pending = new Map<number, Call>();
   /** Interrupts that came before their request, by the same number. */
   readonly #early = new Set<number>();
+  readonly #lacking: boolean[] = new Array(ROWS.length).fill(undefined);
   #context: OpContext;
 
   constructor(fs: Filesystem, options: ResolvedOptions, hooks: DispatchHooks) {
@@ -103,6 +104,11 @@ export class Dispatcher {
     return this.#directories.size;
   }
 
+  /** Whether the file system has no method for it. Looked up once. */
+  #lacks(opcode: number, { method }: Op<unknown, unknown>): boolean {
+    return this.#lacking[opcode] ??= method !== null && this.#fs[method] === undefined;
+  }
+
   /**
    * Serves the request in the first `length` bytes. Answers whether the buffer is still in use: then `free` is called
    * when it no longer is.
@@ -128,7 +134,7 @@ export class Dispatcher {
       this.#exception(m, call);
       return false;
     }
-    if (row.method !== null && row.builtin !== true && this.#fs[row.method] === undefined) {
+    if (row.builtin !== true && this.#lacks(opcode, row)) {
       if (this.#options.trace !== undefined) call.args = readable(row, m, context);
       this.#answer(call, row.absent === "ok" ? 0 : ERRNO[row.absent]);
       return false;
