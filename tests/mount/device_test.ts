@@ -29,7 +29,7 @@ async function children(): Promise<number[]> {
   const found: number[] = [];
   for (const name of await fs.readdir("/proc")) {
     const stat = /^\d+$/.test(name) && await fs.readFile(`/proc/${name}/stat`, "utf8").catch(() => "");
-    if (stat && Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === process.pid) found.push(Number(name));
+    if (stat && Number(fields(stat)[1]) === process.pid) found.push(Number(name));
   }
   return found.sort();
 }
@@ -42,14 +42,21 @@ async function guardOf(path: string): Promise<number> {
   return found[0];
 }
 
-/** The guards of a path. */
+/** The guards of a path, without the shells that keep watch for them. */
 async function guards(path: string): Promise<number[]> {
-  const found: number[] = [];
+  const found = new Map<number, number>();
   for (const name of await fs.readdir("/proc")) {
     const line = /^\d+$/.test(name) && await fs.readFile(`/proc/${name}/cmdline`).catch(() => undefined);
-    if (line && decodeName(line).includes(`\0fusewire-guard\0${path}\0`)) found.push(Number(name));
+    if (!line || !decodeName(line).includes(`\0fusewire-guard\0${path}\0`)) continue;
+    const stat = await fs.readFile(`/proc/${name}/stat`, "utf8").catch(() => undefined);
+    if (stat !== undefined) found.set(Number(name), Number(fields(stat)[1]));
   }
-  return found;
+  return [...found].filter(([, parent]) => !found.has(parent)).map(([pid]) => pid);
+}
+
+/** What `/proc/PID/stat` says behind the name: state, parent, group, session and so on. */
+function fields(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /** Mounts, and checks that nothing is left after the body has unmounted. */
@@ -333,11 +340,12 @@ async function namespace(setup = ""): Promise<Namespace> {
   `;
   // This runtime and the checkout may lie where only root may enter.
   const checkout = new URL("../../", import.meta.url).pathname;
-  const script = command("./holder.ts", import.meta.url).at(-1)!;
-  const places = new Map([
-    [process.execPath, dir.join("runtime")],
-    [script, dir.join("checkout", script.slice(checkout.length))],
-  ]);
+  const place = (word: string) =>
+    word === process.execPath
+      ? dir.join("runtime")
+      : word.startsWith(checkout)
+      ? dir.join("checkout", word.slice(checkout.length))
+      : word;
   const words = ["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path, checkout];
   const keeper = await startServer(words, { env: { RUNTIME: process.execPath } });
   const enter = (command: readonly string[] | string) => {
@@ -349,8 +357,7 @@ async function namespace(setup = ""): Promise<Namespace> {
     enter,
     user(command) {
       const become = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
-      const seen = command.map((word) => places.get(word) ?? word);
-      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...seen]);
+      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...command.map(place)]);
     },
     async at(path) {
       const mounts = parseMounts(await fs.readFile(`/proc/${keeper.pid}/mountinfo`));
@@ -563,12 +570,11 @@ test("autoUnmount: a guard keeps nothing of the server open and outlives its sig
     return (parseInt(ignored, 16) & 0x4007) === 0x4007;
   }, "the guard ignores signals");
   const fds = await openFds(guard);
-  assertEquals([...fds.keys()].sort(), [0, 1, 2]);
+  assertEquals([...fds.keys()].sort(), [0, 1, 2, 3]);
   assertMatch(fds.get(0)!, /^pipe:/);
-  assertEquals([fds.get(1), fds.get(2)], ["/dev/null", "/dev/null"]);
+  assertEquals([fds.get(1), fds.get(2), fds.get(3)], ["/dev/null", "/dev/null", `/proc/${holder.pid}`]);
   assertEquals(await fs.readlink(`/proc/${guard}/cwd`), "/");
-  const stat = (await fs.readFile(`/proc/${guard}/stat`, "utf8")).replace(/^.*\) /, "").split(" ");
-  assertEquals(Number(stat[3]), guard, "a session of its own");
+  assertEquals(Number(fields(await fs.readFile(`/proc/${guard}/stat`, "utf8"))[3]), guard, "a session of its own");
   for (const signal of signals) process.kill(guard, signal);
   await holder.stop("SIGKILL");
   await until(() => at(dir.join("mnt")) === undefined, "unmounted by the guard");
@@ -615,6 +621,49 @@ test("autoUnmount: a guard leaves alone what came after its mount", { needs: [..
   assertEquals(await after.unmount(), "unmounted");
   await after.release();
   c.close(after.fd);
+});
+
+const FUSECTL = "/sys/fs/fuse/connections";
+
+// Deaths that the pipe does not tell of: the device is closed after what waits for it.
+test("autoUnmount: a server that is killed while it waits for itself leaves no mount", { needs: asUser }, async () => {
+  await using cutting = await namespace(`mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}`);
+  await using plain = await namespace(`while mountpoint -q ${FUSECTL}; do umount ${FUSECTL}; done`);
+  const killed = async (space: Namespace, who: "enter" | "user", how: "open" | "asks") => {
+    const mountpoint = mkdir(space.dir.join("mnt"), `${who} ${how}`);
+    assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
+    await using server = await startServer(space[who](command("./own_user.ts", import.meta.url, mountpoint, how)));
+    const { minor } = (await space.at(mountpoint))!;
+    try {
+      process.kill(server.pid, "SIGKILL");
+      await until(async () => await space.at(mountpoint) === undefined, `${who} ${how}: unmounted`, 20_000);
+      // An ordinary user has no other way to end a connection.
+      if (space === cutting || who === "enter") await server.exited;
+      await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
+    } finally {
+      const abort = `echo 1 > ${FUSECTL}/${minor}/abort`;
+      await run(plain.enter(`mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}; ${abort}`));
+    }
+    await server.exited;
+  };
+  await Promise.all([
+    killed(cutting, "enter", "open"),
+    killed(cutting, "user", "asks"),
+    killed(plain, "enter", "asks"),
+    killed(plain, "user", "open"),
+  ]);
+});
+
+test("autoUnmount: a server whose first thread has ended still serves", { needs }, async () => {
+  await using dir = await tempDir();
+  await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["vanish"] }));
+  const state = async () => fields(await fs.readFile(`/proc/${holder.pid}/stat`, "utf8"))[0];
+  await until(async () => await state() === "Z", "the first thread has ended");
+  // Twice what the guard takes to find a dying server.
+  await new Promise((resolve) => setTimeout(resolve, 8000));
+  assert(at(dir.path));
+  await holder.stop("SIGKILL");
+  await until(() => at(dir.path) === undefined, "unmounted by the guard");
 });
 
 test("autoUnmount: false: nobody unmounts", { needs: [...needs, "tool:umount"] }, async () => {

@@ -12,11 +12,15 @@ import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/de
 import { isOfRuntime } from "../support/runtime.ts";
 import { settle } from "./settle.ts";
 
-/** What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left. */
+/**
+ * What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left;
+ * `vanish` ends this thread, and no other.
+ */
 export interface Plan {
   readonly mountpoint: string;
   readonly options?: MountOptions;
-  readonly steps: readonly ("unmount" | "lazy" | "abort" | "isMounted" | "enter" | "leave" | "end" | "hold")[];
+  readonly steps:
+    readonly ("unmount" | "lazy" | "abort" | "isMounted" | "enter" | "leave" | "end" | "hold" | "vanish")[];
 }
 
 /** What the first line says. */
@@ -69,6 +73,7 @@ async function act({ mountpoint, options = {}, steps }: Plan): Promise<boolean> 
   let inside = -1;
   for (const step of steps) {
     if (step === "hold") setInterval(() => {}, 60_000);
+    else if (step === "vanish") c.syscall(c.architecture === "x86_64" ? 60 : 93, [0n]);
     else if (step === "isMounted") say(mounted.isMounted());
     else if (step === "abort") say(mounted.abort());
     else if (step === "enter") inside = await c.openAsync(cstring(path), PATH | CLOEXEC);
