@@ -66,5 +66,6 @@ export {
   Skipped,
   type Succeeding,
   type Success,
+  type Tally,
 } from "./src/testing/place.ts";
 export type { Data, Dirent, Lock, Path, Stat, Statfs, Sys, Time, User, Whence } from "./src/testing/sys.ts";

@@ -10,7 +10,6 @@ import {
   FCNTL,
   FLOCK,
   LOCK_COMMANDS,
-  LOCK_TYPES,
   MAP,
   PROT,
   RENAME,
@@ -31,9 +30,9 @@ import {
   type User,
   type Whence,
 } from "./sys.ts";
+import { direntsIn, filled, flockOf, int64, lockIn, statfsIn, timespec, timespecs } from "./structures.ts";
 
 const UNLIMITED = 2n ** 64n - 1n;
-const UTIME_NOW = 0x3fffffff, UTIME_OMIT = 0x3ffffffe;
 const O_CLOEXEC = 0o2000000;
 const MAX_HANDLE = 128;
 const STATX_BTIME = 0x800;
@@ -128,11 +127,10 @@ export class KernelSys implements Sys {
     return this.#call("fallocate", fd, bits(mode, FALLOC), offset, length);
   }
   copyFileRange(from: number, fromOffset: number, to: number, toOffset: number, length: number, flags = 0): number {
-    const offsets = [fromOffset, toOffset].map((offset) => new Uint8Array(new BigInt64Array([BigInt(offset)]).buffer));
-    return this.#call("copy_file_range", from, offsets[0], to, offsets[1], length, flags);
+    return this.#call("copy_file_range", from, int64(fromOffset), to, int64(toOffset), length, flags);
   }
   sendfile(to: number, from: number, offset: number, length: number): number {
-    return this.#call("sendfile", to, from, new Uint8Array(new BigInt64Array([BigInt(offset)]).buffer), length);
+    return this.#call("sendfile", to, from, int64(offset), length);
   }
   splice(from: number, to: number, length: number): number {
     return this.#call("splice", from, 0, to, 0, length, 0);
@@ -150,7 +148,8 @@ export class KernelSys implements Sys {
     return this.#kept(this.#call("dup", fd));
   }
   fcntl(fd: number, command: keyof typeof FCNTL, argument = 0): number {
-    return this.#call("fcntl", fd, FCNTL[command], argument);
+    const r = this.#call("fcntl", fd, FCNTL[command], argument);
+    return command === "DUPFD" ? this.#kept(r) : r;
   }
   openFlags(fd: number, mask: string): number {
     const flags = this.fcntl(fd, "GETFL");
@@ -254,19 +253,9 @@ export class KernelSys implements Sys {
     return this.#call("renameat2", this.#base, path, this.#base, newPath, bits(flags, RENAME));
   }
   getdents(fd: number, size: number = 0x8000): Dirent[] | number {
-    const buffer = new Uint8Array(size), view = new DataView(buffer.buffer);
+    const buffer = new Uint8Array(size);
     const r = this.#call("getdents64", fd, buffer, size);
-    if (r < 0) return r;
-    const entries: Dirent[] = [];
-    for (let at = 0; at < r; at += view.getUint16(at + 16, true)) {
-      entries.push({
-        ino: view.getBigUint64(at, true),
-        next: view.getBigUint64(at + 8, true),
-        type: buffer[at + 18],
-        name: decodeName(buffer, at + 19, buffer.indexOf(0, at + 19)),
-      });
-    }
-    return entries;
+    return r < 0 ? r : direntsIn(buffer, r);
   }
 
   handle(path: Path): Uint8Array | number {
@@ -329,7 +318,7 @@ export class KernelSys implements Sys {
 
   // memory and locks
 
-  mmap(length: number, protection: string, flags: string, fd: number, offset = 0): number {
+  mmap(length: number, protection: string, flags: string, fd: number, offset: number | bigint = 0): number {
     const address = this.#call("mmap", 0, length, bits(protection, PROT), bits(flags, MAP), fd, offset);
     if (address > 0) this.#mapped.set(address, length);
     return address;
@@ -352,16 +341,9 @@ export class KernelSys implements Sys {
     return this.#call("fcntl", fd, LOCK_COMMANDS[command], flockOf(lock));
   }
   getlock(fd: number, command: "GETLK" | "OFD_GETLK", lock: Lock): Lock | number {
-    const flock = flockOf(lock), view = new DataView(flock.buffer);
+    const flock = flockOf(lock);
     const r = this.#call("fcntl", fd, LOCK_COMMANDS[command], flock);
-    if (r < 0) return r;
-    const type = LOCK_TYPES[view.getInt16(0, true)];
-    return type === "UNLCK" ? { type } : {
-      type,
-      start: Number(view.getBigInt64(8, true)),
-      length: Number(view.getBigInt64(16, true)),
-      pid: view.getInt32(24, true),
-    };
+    return r < 0 ? r : lockIn(flock);
   }
   flock(fd: number, operation: string): number {
     return this.#call("flock", fd, bits(operation, FLOCK));
@@ -369,6 +351,9 @@ export class KernelSys implements Sys {
 
   // the process
 
+  syscall(name: string, ...args: (number | bigint | string | Uint8Array)[]): number {
+    return this.#call(name as Syscall, ...args);
+  }
   umask(mask: number): number {
     return this.#call("umask", mask);
   }
@@ -475,34 +460,4 @@ export class KernelSys implements Sys {
     const r = this.#call(call, target, buffer, size);
     return r < 0 ? r : decodeName(buffer, 0, r).split("\0").slice(0, -1);
   }
-}
-
-function filled(buffer: Uint8Array, r: number): Uint8Array | number {
-  return r < 0 ? r : buffer.subarray(0, r);
-}
-
-function timespec(seconds: number, nanoseconds: number): Uint8Array {
-  return new Uint8Array(new BigInt64Array([BigInt(seconds), BigInt(nanoseconds)]).buffer);
-}
-
-function timespecs(times: readonly [Time, Time]): Uint8Array {
-  const both = times.map((time) =>
-    timespec(...time === "now" ? [0, UTIME_NOW] as const : time === "omit" ? [0, UTIME_OMIT] as const : time)
-  );
-  return Uint8Array.from([...both[0], ...both[1]]);
-}
-
-function flockOf({ type, start = 0, length = 0 }: Lock): Uint8Array {
-  const flock = new Uint8Array(32), view = new DataView(flock.buffer);
-  view.setInt16(0, LOCK_TYPES.indexOf(type), true);
-  view.setBigInt64(8, BigInt(start), true);
-  view.setBigInt64(16, BigInt(length), true);
-  return flock;
-}
-
-function statfsIn(buffer: Uint8Array, r: number): Statfs | number {
-  if (r < 0) return r;
-  const words = [...new BigInt64Array(buffer.buffer)].map(Number);
-  const [type, bsize, blocks, bfree, bavail, files, ffree, , namelen, frsize, flags] = words;
-  return { type, bsize, blocks, bfree, bavail, files, ffree, namelen, frsize, flags };
 }

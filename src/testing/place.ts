@@ -41,6 +41,10 @@ export type Need =
   | "space"
   /** Alice may have no more than `quota`. */
   | "quota"
+  /** That counts what is Alice's, and nothing else. */
+  | "user quota"
+  /** The file `crowded` has nearly as many names as a file can have. */
+  | "many names"
   /** Extended attributes `user.*`. */
   | "xattr"
   /** Extended attributes `trusted.*` and `security.*`. */
@@ -95,6 +99,18 @@ export const BOB: User = { uid: 64002, gid: 64102 };
 /** A group that nobody is in, unless a case says so. */
 export const CREW = 64103;
 
+/** What was asserted so far, at one place or several. */
+export interface Tally {
+  /** How many assertions were made. */
+  assertions: number;
+  /** Which calls answered which errno, as they should: `"mkdir EEXIST"`. */
+  readonly errnos: Set<string>;
+}
+
+function emptyTally(): Tally {
+  return { assertions: 0, errnos: new Set() };
+}
+
 /** What {@linkcode Place} is made of. */
 export interface PlaceParts {
   /** The calls. */
@@ -107,6 +123,10 @@ export interface PlaceParts {
   readonly space?: number;
   /** What Alice may have at most, bytes. */
   readonly quota?: number;
+  /** Absolute path of a file that has nearly as many names as a file can have. */
+  readonly crowded?: string;
+  /** Where assertions are counted; a new one unless told. */
+  readonly tally?: Tally;
 }
 
 /** A second process at the same folder. */
@@ -117,6 +137,8 @@ export interface Other extends Place {
   ended(milliseconds: number): boolean;
   /** The end of that call: its value, or -errno. */
   end(): number;
+  /** Fails unless that call ends with this. */
+  endsWith(code: ErrnoName): void;
   /** Sends a signal that interrupts that call. */
   interrupt(): void;
   /** Starts a program of the folder; its pid, or -errno. */
@@ -137,21 +159,25 @@ export class Place {
   readonly space: number;
   /** What Alice may have at most, bytes. With the need `quota`. */
   readonly quota: number;
-  /** How many assertions were made. */
-  assertions = 0;
+  /** Absolute path of a file that has nearly as many names as a file can have. With the need `many names`. */
+  readonly crowded: string;
+  /** What was asserted so far. */
+  readonly tally: Tally;
   readonly #other?: Other;
 
   /** A place for one case. */
-  constructor({ sys, dir, other, space = 0, quota = 0 }: PlaceParts) {
+  constructor({ sys, dir, other, space = 0, quota = 0, crowded = "", tally = emptyTally() }: PlaceParts) {
+    this.crowded = crowded;
+    this.tally = tally;
     this.sys = sys;
     this.dir = dir;
     this.space = space;
     this.quota = quota;
     this.#other = other;
     this.ok = checked<Succeeding>(sys, (call, result) => {
-      this.assertions++;
+      this.tally.assertions++;
       if (typeof result === "number" && result < 0) {
-        throw new Failure(`${call()}: expected success, got ${name(result)}`);
+        throw new Failure(`${call()}: expected success, got ${errnoName(result)}`);
       }
       return result;
     });
@@ -165,23 +191,24 @@ export class Place {
 
   /** The calls that should fail with one of these. */
   readonly fails = (...codes: readonly ErrnoName[]): Failing =>
-    checked<Failing>(this.sys, (call, result) => {
-      this.assertions++;
-      if (typeof result === "number" && codes.some((code) => result === -ERRNO[code])) return;
-      const got = typeof result === "number" && result < 0 ? name(result) : `success (${show(result)})`;
+    checked<Failing>(this.sys, (call, result, name) => {
+      this.tally.assertions++;
+      const code = codes.find((code) => result === -ERRNO[code]);
+      if (code !== undefined) return void this.tally.errnos.add(`${name} ${code}`);
+      const got = typeof result === "number" && result < 0 ? errnoName(result) : `success (${show(result)})`;
       throw new Failure(`${call()}: expected ${codes.join(" or ")}, got ${got}`);
     });
 
   /** Fails unless two values are alike. */
   readonly is = <T>(actual: T, expected: T, what = ""): void => {
-    this.assertions++;
+    this.tally.assertions++;
     if (show(actual) === show(expected)) return;
     throw new Failure(`${what && `${what}: `}expected ${show(expected)}, got ${show(actual)}`);
   };
 
   /** Fails unless something holds. */
   readonly holds = (condition: boolean, what: string): void => {
-    this.assertions++;
+    this.tally.assertions++;
     if (!condition) throw new Failure(`expected: ${what}`);
   };
 
@@ -244,11 +271,11 @@ export class Place {
       if (tries === 500) throw new Failure(`expected soon: ${what}`);
       this.sys.sleep(10);
     }
-    this.assertions++;
+    this.tally.assertions++;
   };
 
   /** The same, with paths from the folder that a descriptor stands for. */
-  readonly below = (fd: number): Place => new Place({ sys: this.sys.below(fd), dir: this.dir });
+  readonly below = (fd: number): Place => new Place({ sys: this.sys.below(fd), dir: this.dir, tally: this.tally });
 
   /** Skips the case. */
   readonly skip = (reason: string): never => {
@@ -256,17 +283,13 @@ export class Place {
   };
 }
 
-function checked<T>(sys: Sys, check: (call: () => string, result: unknown) => unknown): T {
+function checked<T>(sys: Sys, check: (call: () => string, result: unknown, name: string) => unknown): T {
   return new Proxy({}, {
     get: (_, method: string) => (...args: unknown[]) => {
       const call = () => `${method}(${args.map((arg) => showArgument(method, arg)).join(", ")})`;
-      return check(call, (sys as any)[method](...args));
+      return check(call, (sys as any)[method](...args), method === "syscall" ? `${args[0]}` : method);
     },
   }) as T;
-}
-
-function name(errno: number): string {
-  return errnoName(errno);
 }
 
 // Modes are read in octal.

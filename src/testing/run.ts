@@ -1,5 +1,6 @@
 /** Runs cases on a folder. */
-import { type Case, type Cases, Failure, type Need, type Other, Place, Skipped } from "./place.ts";
+import { ERRNO, type ErrnoName } from "../errno.ts";
+import { type Case, type Cases, Failure, type Need, type Other, Place, Skipped, type Tally } from "./place.ts";
 import { ThisThread } from "./caller.ts";
 import { OtherProcess } from "./other_process.ts";
 import { KernelSys } from "./kernel_sys.ts";
@@ -19,6 +20,11 @@ export interface RunOptions {
   space?: number;
   /** How much the user Alice (uid 64001) may have, bytes: where it is told, a case uses it up. */
   quota?: number;
+  /**
+   * Absolute path of a file on the file system that has nearly as many names as a file can have there, 100 less at
+   * most: where it is told, a case gives it the rest.
+   */
+  crowded?: string;
   /** Called after each case. */
   log?: (outcome: Outcome) => void;
 }
@@ -31,15 +37,23 @@ export interface Outcome {
   readonly result: "ok" | "failed" | "skipped";
   /** How many assertions were made. */
   readonly assertions: number;
+  /** Which calls answered which errno, as they should: `"mkdir EEXIST"`. */
+  readonly errnos: readonly string[];
   /** Which call did what in place of what, or why it was skipped. */
   readonly message?: string;
 }
 
+/** Needs that an option tells. */
+const TOLD: { readonly [N in Need]?: keyof RunOptions } = {
+  "space": "space",
+  "quota": "quota",
+  "many names": "crowded",
+};
+
 /** Why a case cannot run, or undefined. */
 function missing({ needs = [] }: Case, options: RunOptions, lacks: readonly Need[]): string | undefined {
   const absent = needs.filter((need) =>
-    lacks.includes(need) || options.lacks?.includes(need) ||
-    need === "space" && options.space === undefined || need === "quota" && options.quota === undefined
+    lacks.includes(need) || options.lacks?.includes(need) || need in TOLD && options[TOLD[need]!] === undefined
   );
   return absent.length === 0 ? undefined : `needs ${absent.join(", ")}`;
 }
@@ -49,7 +63,8 @@ export function attempt(name: string, run: Case, place: Place): Outcome {
   const done = (result: Outcome["result"], message?: string): Outcome => ({
     name,
     result,
-    assertions: place.assertions,
+    assertions: place.tally.assertions,
+    errnos: [...place.tally.errnos],
     ...(message === undefined ? {} : { message }),
   });
   try {
@@ -90,7 +105,7 @@ export async function runCases(cases: Cases, at: string | Filesystem, options: R
       const reason = skip[name] ?? missing(run, options, ground.lacks);
       const outcome: Outcome = reason === undefined
         ? await runOne(name, run, ground, options)
-        : { name, result: "skipped", assertions: 0, message: reason };
+        : { name, result: "skipped", assertions: 0, errnos: [], message: reason };
       outcomes.push(outcome);
       log?.(outcome);
     }
@@ -111,7 +126,7 @@ interface Ground {
   /** The calls on a folder. */
   sys(path: string): Sys;
   /** Another process at a folder; null where there can be none. */
-  other(path: string): Promise<OtherPlace | null>;
+  other(path: string, tally: Tally): Promise<OtherPlace | null>;
   /** Ends the other process. */
   stopOther(): Promise<void>;
   stop(): Promise<void>;
@@ -144,13 +159,13 @@ class Mounted implements Ground {
     return new KernelSys(this.#caller, path);
   }
 
-  async other(path: string): Promise<OtherPlace | null> {
+  async other(path: string, tally: Tally): Promise<OtherPlace | null> {
     if (this.#helper === undefined) {
       this.#helper = await OtherProcess.start();
       // Its mounts are its own.
       if (this.#helper && this.#root) new KernelSys(this.#helper, this.#dir).unshareMounts();
     }
-    return this.#helper && new OtherPlace(this.#helper, new KernelSys(this.#helper, path), path);
+    return this.#helper && new OtherPlace(this.#helper, new KernelSys(this.#helper, path), path, tally);
   }
 
   async stopOther(): Promise<void> {
@@ -202,27 +217,28 @@ class Unmounted implements Ground {
 
 let folders = 0;
 
-async function runOne(name: string, run: Case, ground: Ground, { space, quota }: RunOptions): Promise<Outcome> {
+async function runOne(name: string, run: Case, ground: Ground, options: RunOptions): Promise<Outcome> {
   const { top } = ground;
+  const { space, quota, crowded } = options;
   const folder = `case-${Date.now().toString(36)}-${folders++}`;
   const dir = ground.path(folder);
   const prepared = attempt(name, ({ ok }) => void ok.mkdir(folder, 0o755), new Place({ sys: top, dir }));
   if (prepared.result !== "ok") return prepared;
   const sys = ground.sys(dir);
+  const tally: Tally = { assertions: 0, errnos: new Set() };
   let other: OtherPlace | undefined;
   try {
     if (run.needs?.some((need) => need === "process" || need === "mounts")) {
-      other = await ground.other(dir) ?? undefined;
-      if (other === undefined) return { name, result: "skipped", assertions: 0, message: "needs python3" };
+      other = await ground.other(dir, tally) ?? undefined;
+      if (other === undefined) return { name, result: "skipped", assertions: 0, errnos: [], message: "needs python3" };
     }
-    const outcome = attempt(name, run, new Place({ sys, dir, other, space, quota }));
-    const assertions = outcome.assertions + (other?.assertions ?? 0);
+    const outcome = attempt(name, run, new Place({ sys, dir, other, space, quota, crowded, tally }));
     if (outcome.result === "failed" && other) {
       // It may wait for something that will not come.
       other = undefined;
       await ground.stopOther();
     }
-    return { ...outcome, assertions };
+    return outcome;
   } finally {
     try {
       other?.release();
@@ -239,9 +255,10 @@ async function runOne(name: string, run: Case, ground: Ground, { space, quota }:
 class OtherPlace extends Place implements Other {
   readonly #by: OtherProcess;
   readonly #sys: KernelSys;
+  #begun = "";
 
-  constructor(by: OtherProcess, sys: KernelSys, dir: string) {
-    super({ sys, dir });
+  constructor(by: OtherProcess, sys: KernelSys, dir: string, tally: Tally) {
+    super({ sys, dir, tally });
     this.#by = by;
     this.#sys = sys;
   }
@@ -251,7 +268,13 @@ class OtherPlace extends Place implements Other {
   }
 
   begin(call: (sys: Sys) => unknown): void {
-    this.#by.post(() => call(this.#sys));
+    const noting = new Proxy(this.#sys, {
+      get: (sys, name: keyof Sys) => (...args: unknown[]) => {
+        this.#begun = name;
+        return (sys[name] as (...args: unknown[]) => unknown).apply(sys, args);
+      },
+    });
+    this.#by.post(() => call(noting));
   }
 
   ended(milliseconds: number): boolean {
@@ -260,6 +283,11 @@ class OtherPlace extends Place implements Other {
 
   end(): number {
     return Number(this.#by.take());
+  }
+
+  endsWith(code: ErrnoName): void {
+    this.is(this.end(), -ERRNO[code], this.#begun);
+    this.tally.errnos.add(`${this.#begun} ${code}`);
   }
 
   interrupt(): void {

@@ -166,7 +166,11 @@ export interface Sys {
   /** `dup(2)`. */
   dup(fd: number): number;
   /** `fcntl(2)`, with a number. */
-  fcntl(fd: number, command: "GETFD" | "SETFD" | "GETFL" | "SETFL", argument?: number): number;
+  fcntl(
+    fd: number,
+    command: "DUPFD" | "GETFD" | "SETFD" | "GETFL" | "SETFL" | "SETSIG" | "SETLEASE",
+    argument?: number,
+  ): number;
   /** `fcntl(2)`: the flags of an open file, of which `mask` names those that count. */
   openFlags(fd: number, mask: string): number;
   /** `ioctl(2)`. */
@@ -267,7 +271,7 @@ export interface Sys {
 
   // memory and locks
   /** `mmap(2)`: the address. */
-  mmap(length: number, protection: string, flags: string, fd: number, offset?: number): number;
+  mmap(length: number, protection: string, flags: string, fd: number, offset?: number | bigint): number;
   /** `munmap(2)` of what {@linkcode mmap} mapped. */
   munmap(address: number): number;
   /** `msync(2)` with MS_SYNC. */
@@ -284,6 +288,11 @@ export interface Sys {
   flock(fd: number, operation: string): number;
 
   // the process
+  /**
+   * `syscall(2)`: a call by its name, with its arguments as they are, for what the others do not let one say: flags that
+   * nobody knows, addresses where nothing is. Strings and bytes are given by their address.
+   */
+  syscall(name: string, ...args: (number | bigint | string | Uint8Array)[]): number;
   /** `umask(2)`. */
   umask(mask: number): number;
   /** `getpid(2)`. */
@@ -291,7 +300,7 @@ export interface Sys {
   /** Waits, by `nanosleep(2)`. */
   sleep(milliseconds: number): number;
   /** `prlimit(2)` of this process: sets the soft limit, and answers what it was. */
-  setLimit(resource: "FSIZE" | "NOFILE", value: number): number;
+  setLimit(resource: "AS" | "FSIZE" | "MEMLOCK" | "NOFILE", value: number): number;
   /** `unshare(2)`: mounts from now on are seen by this process alone. */
   unshareMounts(): number;
   /** `mount(2)`: shows a folder at another place, where it can only be read. */

@@ -1,9 +1,10 @@
 /** The conformance map without a kernel, and what it finds where something is broken. */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { memory } from "../../kit.ts";
 import { type Filesystem, FuseError, type WriteArgs } from "../../mod.ts";
 import { type Cases, needing, type Outcome, posixCases, posixGroups, runCases } from "../../testing.ts";
 import { test } from "../support/harness.ts";
+import { CROWD, crowd } from "./crowd.ts";
 
 /** A file system in memory, of which some methods are others. */
 function broken(change: (fs: Filesystem) => Partial<Filesystem>): Filesystem {
@@ -40,6 +41,14 @@ test("posix: memory without a kernel", async () => {
   assertEquals(failed(outcomes), []);
   assert(outcomes.filter(({ result }) => result === "ok").length > 400, "most cases run");
   assertEquals(fs.counts().inodes, 1, "every lookup was taken back");
+});
+
+test("posix: memory without a kernel: as many names as ext4 gives a file, and no more", async () => {
+  const fs = memory({ snapshot: crowd(CROWD) });
+  const [{ result }] = await runCases(posixCases, fs, { crowded: "/crowded", filter: /EMLINK/ });
+  assertEquals(result, "ok");
+  memory({ snapshot: crowd(65_000) });
+  assertThrows(() => memory({ snapshot: crowd(65_001) }), FuseError, "more than 65000 names");
 });
 
 /** What is broken, and a case that finds it. */

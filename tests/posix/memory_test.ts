@@ -1,5 +1,7 @@
 /** The conformance map on `memory()`. */
+import { assertEquals } from "@std/assert";
 import { tempDir, test } from "../support/harness.ts";
+import { CROWD } from "./crowd.ts";
 import { KNOWN } from "./exceptions.ts";
 import { ORDINARY } from "../examples/ordinary.ts";
 import { conforms, serve } from "./support.ts";
@@ -27,8 +29,15 @@ test("posix: memory that is full", options, async (t) => {
 
 test("posix: memory with a quota", options, async (t) => {
   await using dir = await tempDir();
-  await using _server = await serve(dir, "memory", { quota: 1 << 20 }, KERNEL);
-  await conforms(t, dir.path, { quota: 1 << 20, filter: "EDQUOT where" });
+  await using _server = await serve(dir, "memory", { quota: { maxBytes: 1 << 20, maxInodes: 500 } }, KERNEL);
+  await conforms(t, dir.path, { quota: 1 << 20, filter: "EDQUOT" });
+});
+
+test("posix: memory, a file with many names", options, async (t) => {
+  await using dir = await tempDir();
+  await using _server = await serve(dir, "memory", { crowded: CROWD }, KERNEL);
+  const [{ result }] = await conforms(t, dir.path, { crowded: dir.join("crowded"), filter: "EMLINK" });
+  assertEquals(result, "ok");
 });
 
 test("posix: memory, for an ordinary user", { ...options, needs: ORDINARY }, async (t) => {

@@ -1,27 +1,6 @@
-/** What files hold. Source: `read(2)`, `write(2)`, `lseek(2)`, `truncate(2)`, `fallocate(2)`, `copy_file_range(2)`, `sendfile(2)`, `mmap(2)`. */
-import { ALICE, type Cases, needing, type Place } from "../place.ts";
-
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-const KIB = 1024, MIB = 1 << 20;
-
-/** Bytes that tell where they are. */
-function pattern(length: number, seed = 1): Uint8Array {
-  return Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8) * 7 + seed) & 0xff);
-}
-
-/** What is at an offset of a file: whole calls, however the file system cuts them. */
-function readAt({ ok }: Place, fd: number, length: number, offset: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for (let part; at < length && (part = ok.pread(fd, length - at, offset + at)).length > 0; at += part.length) {
-    bytes.set(part, at);
-  }
-  return bytes.subarray(0, at);
-}
-
-function writeAt({ ok }: Place, fd: number, data: Uint8Array, offset: number): void {
-  for (let at = 0; at < data.length;) at += ok.pwrite(fd, data.subarray(at), offset + at);
-}
+/** What files hold. Source: `read(2)`, `write(2)`, `readv(2)`, `lseek(2)`, `truncate(2)`, `fsync(2)`, `poll(2)`. */
+import { ALICE, type Cases, needing } from "../place.ts";
+import { KIB, MIB, pattern, readAt, text, writeAt } from "./bytes.ts";
 
 export const dataCases: Cases = {
   "write: what is read back, in pieces of every size": (at) => {
@@ -124,8 +103,11 @@ export const dataCases: Cases = {
       is(other.ok.pwrite(fd, pattern(100), 9_950), 50);
       other.fails("EFBIG").pwrite(fd, "x", 10_000);
       other.fails("EFBIG").pwrite(fd, "x", 20_000);
+      other.ok.lseek(fd, 10_000, "SET");
+      other.fails("EFBIG").write(fd, "x");
       other.fails("EFBIG").ftruncate(fd, 10_001);
       other.fails("EFBIG").truncate("f", 10_001);
+      other.fails("EFBIG", "EOPNOTSUPP").fallocate(fd, "", 0, 10_001);
       other.ok.ftruncate(fd, 10_000);
       is(ok.stat("f").size, 10_000);
     } finally {
@@ -313,167 +295,6 @@ export const dataCases: Cases = {
     ok.ftruncate(fd, 0);
     is(ok.fstat(fd).blocks, 0);
   },
-
-  "fallocate: reserves space, and the file grows": needing("fallocate", (at) => {
-    const { ok, is, holds, put } = at;
-    put("f", "text");
-    const fd = ok.open("f", "RDWR");
-    ok.fallocate(fd, "", 0, 100_000);
-    is(ok.fstat(fd).size, 100_000);
-    holds(ok.fstat(fd).blocks * 512 >= 100_000, "space is reserved");
-    is(text(ok.pread(fd, 4, 0)), "text");
-    is(readAt(at, fd, 50, 4), new Uint8Array(50));
-    ok.fallocate(fd, "", 0, 10);
-    is(ok.fstat(fd).size, 100_000);
-    ok.fallocate(fd, "", 200_000, 5);
-    is(ok.fstat(fd).size, 200_005);
-  }),
-  "fallocate: KEEP_SIZE keeps the size": needing("fallocate", (at) => {
-    const { ok, is, holds, put } = at;
-    put("f", "text");
-    const fd = ok.open("f", "RDWR");
-    ok.fallocate(fd, "KEEP_SIZE", 0, 100_000);
-    is(ok.fstat(fd).size, 4);
-    holds(ok.fstat(fd).blocks * 512 >= 100_000, "space is reserved");
-    is(ok.read(fd, 10).length, 4);
-    ok.ftruncate(fd, 10);
-    is(readAt(at, fd, 20, 4), new Uint8Array(6));
-  }),
-  "fallocate: PUNCH_HOLE": needing(["fallocate", "holes"], (at) => {
-    const { ok, is, put, holds, fails } = at;
-    const whole = pattern(256 * KIB);
-    put("f", whole);
-    const fd = ok.open("f", "RDWR");
-    ok.fsync(fd);
-    const before = ok.fstat(fd).blocks;
-    ok.fallocate(fd, "PUNCH_HOLE|KEEP_SIZE", 64 * KIB, 128 * KIB);
-    holds(ok.fstat(fd).blocks <= before - 128 * 2, "space is given back");
-    whole.fill(0, 64 * KIB, 192 * KIB);
-    is(readAt(at, fd, whole.length, 0), whole);
-    is(ok.lseek(fd, 0, "HOLE"), 64 * KIB);
-    is(ok.lseek(fd, 64 * KIB, "DATA"), 192 * KIB);
-    // Not on the bounds of blocks, and beyond the end.
-    ok.fallocate(fd, "PUNCH_HOLE|KEEP_SIZE", 100, 10_000);
-    whole.fill(0, 100, 10_100);
-    ok.fallocate(fd, "PUNCH_HOLE|KEEP_SIZE", whole.length - 10, 10_000);
-    whole.fill(0, whole.length - 10);
-    is(readAt(at, fd, whole.length + 10, 0), whole);
-    is(ok.fstat(fd).size, whole.length);
-    fails("EOPNOTSUPP").fallocate(fd, "PUNCH_HOLE", 0, 100);
-  }),
-  "fallocate: ZERO_RANGE": needing("fallocate", (at) => {
-    const { ok, sys, is, put, skip } = at;
-    const whole = pattern(100_000);
-    put("f", whole);
-    const fd = ok.open("f", "RDWR");
-    if (sys.fallocate(fd, "ZERO_RANGE", 1000, 50_000) === -95) skip("the file system has none");
-    whole.fill(0, 1000, 51_000);
-    is(readAt(at, fd, whole.length, 0), whole);
-    ok.fallocate(fd, "ZERO_RANGE|KEEP_SIZE", 99_000, 10_000);
-    whole.fill(0, 99_000);
-    is(readAt(at, fd, 200_000, 0), whole);
-    ok.fallocate(fd, "ZERO_RANGE", 99_000, 10_000);
-    is(ok.fstat(fd).size, 109_000);
-    is(readAt(at, fd, 200_000, 100_000), new Uint8Array(9_000));
-  }),
-  "fallocate: COLLAPSE_RANGE and INSERT_RANGE, or EOPNOTSUPP": needing("fallocate", (at) => {
-    const { ok, sys, is, put, fails } = at;
-    const block = ok.statfs(".").bsize;
-    put("f", pattern(4 * block));
-    const fd = ok.open("f", "RDWR");
-    const r = sys.fallocate(fd, "COLLAPSE_RANGE", block, block);
-    if (r === -95) return void fails("EOPNOTSUPP").fallocate(fd, "INSERT_RANGE", block, block);
-    const whole = pattern(4 * block);
-    const cut = Uint8Array.from([...whole.subarray(0, block), ...whole.subarray(2 * block)]);
-    is(readAt(at, fd, 5 * block, 0), cut);
-    ok.fallocate(fd, "INSERT_RANGE", block, block);
-    is(ok.fstat(fd).size, 4 * block);
-    is(readAt(at, fd, block, block), new Uint8Array(block));
-    fails("EINVAL").fallocate(fd, "COLLAPSE_RANGE", 1, block);
-    fails("EINVAL", "EOPNOTSUPP").fallocate(fd, "COLLAPSE_RANGE|KEEP_SIZE", 0, block);
-  }),
-  "fallocate: errors": needing(["fallocate", "special"], ({ ok, fails, put }) => {
-    put("f");
-    ok.mkdir("d");
-    ok.mknod("fifo", 0o010644);
-    const fd = ok.open("f", "RDWR");
-    fails("EINVAL").fallocate(fd, "", -1, 10);
-    fails("EINVAL").fallocate(fd, "", 0, 0);
-    fails("EINVAL").fallocate(fd, "", 0, -1);
-    fails("EFBIG").fallocate(fd, "", 2 ** 62, 2 ** 62);
-    fails("EOPNOTSUPP", "EINVAL").fallocate(fd, "PUNCH_HOLE|ZERO_RANGE|KEEP_SIZE", 0, 10);
-    fails("EBADF").fallocate(ok.open("f", "RDONLY"), "", 0, 10);
-    fails("ESPIPE").fallocate(ok.open("fifo", "RDWR"), "", 0, 10);
-    fails("EBADF", "EISDIR", "ENODEV").fallocate(ok.open("d", "RDONLY"), "", 0, 10);
-  }),
-
-  "copy_file_range: between two files": (at) => {
-    const { ok, is, put } = at;
-    const whole = pattern(500_000);
-    put("from", whole);
-    const from = ok.open("from", "RDONLY"), to = ok.open("to", "RDWR|CREAT");
-    for (let done = 0, n; (n = ok.copyFileRange(from, done, to, done, whole.length - done)) > 0; done += n);
-    is(readAt(at, to, 600_000, 0), whole);
-    is(ok.copyFileRange(from, 1000, to, 7, 10), 10);
-    is(readAt(at, to, 10, 7), whole.subarray(1000, 1010));
-    // Behind the end there is nothing; at the end less than asked.
-    is(ok.copyFileRange(from, 500_000, to, 0, 10), 0);
-    is(ok.copyFileRange(from, 600_000, to, 0, 10), 0);
-    is(ok.copyFileRange(from, 499_990, to, 0, 100), 10);
-    is(ok.copyFileRange(from, 0, to, 0, 0), 0);
-  },
-  "copy_file_range: within one file": (at) => {
-    const { ok, is, put, fails } = at;
-    put("f", pattern(20_000));
-    const fd = ok.open("f", "RDWR");
-    is(ok.copyFileRange(fd, 0, fd, 10_000, 10_000), 10_000);
-    is(readAt(at, fd, 10_000, 10_000), pattern(20_000).subarray(0, 10_000));
-    is(ok.copyFileRange(fd, 0, fd, 20_000, 100), 100);
-    is(ok.fstat(fd).size, 20_100);
-    fails("EINVAL").copyFileRange(fd, 0, fd, 50, 100);
-  },
-  "copy_file_range: behind the end of the target": (at) => {
-    const { ok, is, put } = at;
-    put("from", "text");
-    const to = ok.open("to", "RDWR|CREAT");
-    is(ok.copyFileRange(ok.open("from", "RDONLY"), 0, to, 10_000, 4), 4);
-    is(ok.fstat(to).size, 10_004);
-    is(readAt(at, to, 10, 9_998), new Uint8Array([0, 0, 116, 101, 120, 116]));
-  },
-  "copy_file_range: errors": needing("special", ({ ok, fails, put }) => {
-    put("a", "text");
-    put("b");
-    ok.mkdir("d");
-    ok.mknod("fifo", 0o010644);
-    const a = ok.open("a", "RDWR"), b = ok.open("b", "RDWR");
-    fails("EBADF").copyFileRange(ok.open("a", "WRONLY"), 0, b, 0, 4);
-    fails("EBADF").copyFileRange(a, 0, ok.open("b", "RDONLY"), 0, 4);
-    fails("EBADF").copyFileRange(a, 0, ok.open("b", "WRONLY|APPEND"), 0, 4);
-    fails("EISDIR").copyFileRange(ok.open("d", "RDONLY"), 0, b, 0, 4);
-    fails("EINVAL", "ESPIPE").copyFileRange(ok.open("fifo", "RDWR|NONBLOCK"), 0, b, 0, 4);
-    fails("EINVAL").copyFileRange(a, 0, b, 0, 4, 1);
-  }),
-  "sendfile: between files, and to a pipe": (at) => {
-    const { ok, is, put } = at;
-    const whole = pattern(200_000);
-    put("from", whole);
-    const from = ok.open("from", "RDONLY"), to = ok.open("to", "RDWR|CREAT");
-    for (let done = 0, n; (n = ok.sendfile(to, from, done, whole.length)) > 0; done += n);
-    is(readAt(at, to, 300_000, 0), whole);
-    const [reader, writer] = ok.pipe();
-    is(ok.sendfile(writer, from, 1000, 2000), 2000);
-    is(ok.read(reader, 5000), whole.subarray(1000, 3000));
-    is(ok.sendfile(writer, from, 200_000, 10), 0);
-  },
-  "splice: from a file to a pipe, and from a pipe to a file": ({ ok, is, put, content }) => {
-    put("from", "the text that moves");
-    const from = ok.open("from", "RDONLY"), to = ok.open("to", "RDWR|CREAT");
-    const [reader, writer] = ok.pipe();
-    is(ok.splice(from, writer, 100), 19);
-    is(ok.splice(reader, to, 100), 19);
-    is(content("to"), "the text that moves");
-    is(ok.splice(from, writer, 100), 0);
-  },
   "fsync and fdatasync: files and directories, however they are open": ({ ok, put }) => {
     put("f", "text");
     ok.mkdir("d");
@@ -500,237 +321,58 @@ export const dataCases: Cases = {
     put("f");
     fails("ENOTTY").ioctl(ok.open("f", "RDWR"), 0x5401, new Uint8Array(256));
   },
-
-  "mmap: shows what the file holds, and zeros to the end of the page": ({ ok, sys, put, is }) => {
-    put("f", "text");
-    const address = ok.mmap(4096, "READ", "SHARED", ok.open("f", "RDONLY"));
-    is(text(sys.peek(address, 4)), "text");
-    is(sys.peek(address + 4, 100), new Uint8Array(100));
-  },
-  "mmap: MAP_SHARED writes into the file": ({ ok, sys, put, is, content }) => {
-    put("f", "text".repeat(2000));
-    const fd = ok.open("f", "RDWR");
-    const address = ok.mmap(8000, "READ|WRITE", "SHARED", fd);
-    sys.poke(address + 5000, "MARK");
-    is(text(ok.pread(fd, 4, 5000)), "MARK");
-    ok.close(fd);
-    sys.poke(address, "HEAD");
-    ok.msync(address, 8000);
-    is(content("f").slice(0, 8), "HEADtext");
-    is(content("f").slice(5000, 5004), "MARK");
-    is(ok.stat("f").size, 8000);
-    ok.munmap(address);
-    is(content("f").slice(0, 4), "HEAD");
-  },
-  "mmap: sees what is written, and writing is seen through it": ({ ok, sys, put, is }) => {
-    put("f", new Uint8Array(16_384));
-    const fd = ok.open("f", "RDWR");
-    const address = ok.mmap(16_384, "READ|WRITE", "SHARED", fd);
-    for (const offset of [0, 4095, 4096, 10_000]) {
-      ok.pwrite(fd, "wr", offset);
-      is(text(sys.peek(address + offset, 2)), "wr");
-      sys.poke(address + offset, "MM");
-      is(text(ok.pread(fd, 2, offset)), "MM");
-    }
-  },
-  "mmap: MAP_PRIVATE leaves the file alone": ({ ok, sys, put, is, content }) => {
+  "lseek: EINVAL and EOVERFLOW beyond the largest offset": ({ ok, fails, put, is }) => {
     put("f", "text");
     const fd = ok.open("f", "RDONLY");
-    const address = ok.mmap(4096, "READ|WRITE", "PRIVATE", fd);
-    sys.poke(address, "MINE");
-    is(text(sys.peek(address, 4)), "MINE");
-    is(content("f"), "text");
-    is(text(ok.pread(fd, 4, 0)), "text");
+    ok.lseek(fd, 3, "SET");
+    fails("EINVAL", "EOVERFLOW").lseek(fd, 2n ** 63n - 1n, "CUR");
+    fails("EINVAL", "EOVERFLOW").lseek(fd, 2n ** 63n - 1n, "END");
+    is(ok.lseek(fd, 0, "CUR"), 3);
   },
-  "mmap: shared between processes": needing("process", ({ ok, sys, put, is, other }) => {
-    put("f", new Uint8Array(8192));
-    const here = ok.mmap(8192, "READ|WRITE", "SHARED", ok.open("f", "RDWR"));
-    const there = other.ok.mmap(8192, "READ|WRITE", "SHARED", other.ok.open("f", "RDWR"));
-    for (const offset of [0, 4000, 4096, 8000]) {
-      sys.poke(here + offset, "here");
-      is(text(other.sys.peek(there + offset, 4)), "here");
-      other.sys.poke(there + offset, "back");
-      is(text(sys.peek(here + offset, 4)), "back");
-    }
-    ok.msync(here, 8192);
-    is(text(other.ok.pread(other.ok.open("f", "RDONLY"), 4, 4096)), "back");
-  }),
-  "mmap: with an offset": ({ ok, sys, put, is, fails }) => {
-    put("f", pattern(20_000));
-    const fd = ok.open("f", "RDONLY");
-    const address = ok.mmap(4096, "READ", "SHARED", fd, 8192);
-    is(sys.peek(address, 4096), pattern(20_000).slice(8192, 12_288));
-    fails("EINVAL").mmap(4096, "READ", "SHARED", fd, 100);
-    fails("EINVAL").mmap(0, "READ", "SHARED", fd);
+  "lseek, pread and pwrite: ESPIPE for a pipe": ({ ok, fails }) => {
+    const [reader, writer] = ok.pipe();
+    for (const whence of ["SET", "CUR", "END", "DATA"] as const) fails("ESPIPE").lseek(reader, 0, whence);
+    fails("ESPIPE").pread(reader, 1, 0);
+    fails("ESPIPE").pwrite(writer, "x", 0);
+    fails("ESPIPE").readv(reader, [1], 0);
+    fails("ESPIPE").writev(writer, ["x"], 0);
   },
-  "mmap: EACCES where the file is not open for it": ({ ok, put, fails }) => {
-    put("f", "text");
+  "read: a directory is EISDIR": ({ ok, fails }) => {
     ok.mkdir("d");
-    fails("EACCES").mmap(4096, "READ", "SHARED", ok.open("f", "WRONLY"));
-    fails("EACCES").mmap(4096, "READ|WRITE", "SHARED", ok.open("f", "RDONLY"));
-    fails("EACCES").mmap(4096, "READ", "PRIVATE", ok.open("f", "WRONLY"));
-    ok.mmap(4096, "READ|WRITE", "PRIVATE", ok.open("f", "RDONLY"));
-    fails("ENODEV").mmap(4096, "READ", "SHARED", ok.open("d", "RDONLY"));
+    const fd = ok.open("d", "RDONLY");
+    fails("EISDIR").read(fd, 10);
+    fails("EISDIR").pread(fd, 10, 0);
+    fails("EISDIR").readv(fd, [10]);
+    fails("EBADF").write(fd, "x");
   },
-  "mmap: outlives the descriptor and the name": ({ ok, sys, put, is, fails }) => {
+  "pread and pwrite: EINVAL and EOVERFLOW beyond the largest offset": ({ ok, fails, put, is }) => {
     put("f", "text");
     const fd = ok.open("f", "RDWR");
-    const address = ok.mmap(4096, "READ|WRITE", "SHARED", fd);
-    ok.close(fd);
-    ok.unlink("f");
-    is(text(sys.peek(address, 4)), "text");
-    sys.poke(address, "TEXT");
-    is(text(sys.peek(address, 4)), "TEXT");
-    ok.msync(address, 4096);
-    fails("ENOENT").stat("f");
+    fails("EINVAL", "EOVERFLOW").syscall("pread64", fd, new Uint8Array(8), 8, 2n ** 63n - 4n);
+    fails("EINVAL", "EOVERFLOW", "EFBIG").syscall("pwrite64", fd, new Uint8Array(8), 8, 2n ** 63n - 4n);
+    is(ok.fstat(fd).size, 4);
   },
-  "mmap: what is cut off can no longer be reached": ({ ok, sys, put, is, fails }) => {
-    put("f", pattern(8192));
-    const fd = ok.open("f", "RDWR");
-    const address = ok.mmap(8192, "READ|WRITE", "SHARED", fd);
-    is(sys.peek(address + 4096, 1), pattern(8192).slice(4096, 4097));
-    ok.ftruncate(fd, 4096);
-    const [, writer] = ok.pipe();
-    // The kernel looks at the page for the process, which would get SIGBUS.
-    fails("EFAULT").writeFrom(writer, address + 4096, 1);
-    ok.ftruncate(fd, 8192);
-    is(sys.peek(address + 4096, 10), new Uint8Array(10));
-  },
-  "mmap: marks the file changed": ({ ok, sys, put, is, holds }) => {
-    put("f", "text");
-    ok.utimens("f", [[10, 0], [20, 0]]);
-    const address = ok.mmap(4096, "READ|WRITE", "SHARED", ok.open("f", "RDWR"));
-    sys.poke(address, "TEXT");
-    ok.msync(address, 4096);
-    ok.munmap(address);
-    holds(ok.stat("f").mtime > 20, "mtime moves on");
-    is(ok.stat("f").size, 4);
-  },
-  "mmap: reads another file through a mapping of this one": ({ ok, sys, put, is, content }) => {
-    put("a", "aaaa");
-    put("b", "bbbb");
-    const address = ok.mmap(4096, "READ|WRITE", "SHARED", ok.open("a", "RDWR"));
-    const b = ok.open("b", "RDWR");
-    is(ok.readTo(b, address, 4), 4);
-    is(content("a"), "bbbb");
-    sys.poke(address, "cccc");
-    is(ok.writeFrom(b, address, 4), 4);
-    is(content("b"), "bbbbcccc");
-  },
-
-  "statfs: sizes that make sense": ({ ok, put, is, holds }) => {
-    const s = ok.statfs(".");
-    holds(s.bsize > 0 && s.frsize > 0, "there is a block size");
-    holds(s.bfree <= s.blocks && s.bavail <= s.bfree, "no more is free than there is");
-    holds(s.ffree <= s.files, "no more inodes are free than there are");
-    is(s.namelen, 255);
-    put("f");
-    const f = ok.fstatfs(ok.open("f", "RDONLY"));
-    is([f.type, f.bsize, f.blocks, f.files, f.namelen, f.frsize], [
-      s.type,
-      s.bsize,
-      s.blocks,
-      s.files,
-      s.namelen,
-      s.frsize,
-    ]);
-    is(ok.statfs("f").type, s.type);
-    ok.fstatfs(ok.open("f", "PATH"));
-  },
-  "statfs: tells a read-only mount": needing("mounts", ({ ok, other, is, skip }) => {
-    const ST_RDONLY = 1;
-    ok.mkdir("d");
-    ok.mkdir("m");
-    if (other.sys.bindReadOnly("d", "m") < 0) skip("the mount cannot be shown at a second place");
-    is(other.ok.statfs("m").flags & ST_RDONLY, ST_RDONLY);
-    is(other.ok.statfs("d").flags & ST_RDONLY, 0);
-  }),
-  "write: ENOSPC where the file system is full, and it goes on when something is removed": needing("space", (at) => {
-    const { ok, sys, fails, is, holds, put, space, content, soon } = at;
-    put("small", "kept");
-    const fd = ok.open("big", "RDWR|CREAT");
-    const chunk = pattern(MIB);
-    let written = 0, r;
-    while ((r = sys.pwrite(fd, chunk, written)) > 0 && written <= space + MIB) written += r;
-    is(r, -28);
-    holds(written > 0 && written <= space, "no more is taken than there is");
-    fails("ENOSPC").pwrite(fd, chunk, written);
-    is(ok.fstat(fd).size, written);
-    is(ok.pread(fd, 1000, 0), chunk.subarray(0, 1000));
-    is(content("small"), "kept");
-    // What needs no space goes on.
-    ok.rename("small", "renamed");
-    ok.chmod("renamed", 0o600);
-    ok.pwrite(fd, "over", 0);
-    ok.unlink("renamed");
-    ok.close(fd);
-    ok.unlink("big");
-    const again = ok.open("again", "WRONLY|CREAT");
-    soon(() => sys.pwrite(again, chunk.subarray(0, 10_000), 0) === 10_000, "there is space again");
-  }),
-  "fallocate: ENOSPC for more than there is": needing(["space", "fallocate"], ({ ok, fails, is, space, soon }) => {
-    const free = () => ok.statfs(".").bfree;
-    const before = free();
-    const fd = ok.open("f", "RDWR|CREAT");
-    fails("ENOSPC").fallocate(fd, "", 0, 2 * space);
-    // ext4 keeps what it had reserved by then, others nothing.
-    ok.ftruncate(fd, 0);
-    is(ok.write(fd, pattern(50_000)), 50_000);
-    ok.close(fd);
-    ok.unlink("f");
-    soon(() => free() >= before, "all is free again");
-  }),
-  "truncate: more than there is, as a hole": needing(["space", "holes"], ({ ok, is, space }) => {
-    const fd = ok.open("f", "RDWR|CREAT");
-    ok.ftruncate(fd, 4 * space);
-    is(ok.fstat(fd).size, 4 * space);
-    is(ok.pread(fd, 10, 3 * space), new Uint8Array(10));
-  }),
-  "statfs: what is free follows what is made": needing("space", ({ ok, soon, put, holds }) => {
-    const free = () => {
-      const { bfree, frsize, ffree } = ok.statfs(".");
-      return [bfree * frsize, ffree];
-    };
-    const [bytes, inodes] = free();
-    put("f", pattern(MIB));
-    ok.mkdir("d");
-    const fd = ok.open("f", "RDONLY");
-    ok.fsync(fd);
-    holds(free()[0] <= bytes - MIB, "space is taken");
-    holds(inodes === 0 || free()[1] <= inodes - 2, "inodes are taken");
-    ok.unlink("f");
-    ok.rmdir("d");
-    holds(free()[0] <= bytes - MIB, "what is open still takes space");
-    ok.close(fd);
-    soon(() => free()[0] === bytes && free()[1] === inodes, "all is free again");
-  }),
-  "open and mkdir: ENOSPC or EDQUOT is the only refusal while inodes run out": needing("space", ({ sys, ok, is }) => {
-    ok.mkdir("d");
-    let made = 0, r = 0;
-    while (made < 3000 && (r = sys.mknod(`d/${made}`, 0o100644)) === 0) made++;
-    if (r < 0) is(r, -28);
-    for (let i = 0; i < made; i++) ok.unlink(`d/${i}`);
-    ok.rmdir("d");
-  }),
-  "write: EDQUOT where the user has no more": needing(["quota", "users"], (at) => {
-    const { ok, sys, as, is, put, quota, soon } = at;
-    ok.chmod(".", 0o777);
-    const chunk = pattern(64 * KIB);
-    const written = as(ALICE, () => {
-      const fd = ok.open("f", "RDWR|CREAT");
-      let written = 0, r;
-      while ((r = sys.pwrite(fd, chunk, written)) > 0 && written <= quota) written += r;
-      is(r, -122);
-      ok.close(fd);
-      return written;
-    });
-    is(written <= quota, true);
-    // Others go on, and so does she after a removal.
-    put("other", chunk);
-    ok.unlink("f");
-    as(ALICE, () => {
-      const fd = ok.open("g", "WRONLY|CREAT");
-      soon(() => sys.pwrite(fd, chunk.subarray(0, 1000), 0) === 1000, "she has space again");
-    });
-  }),
+  "read and write: a fifo is EPIPE without a reader, EAGAIN where it is full or empty, EINTR at a signal": needing(
+    ["special", "process"],
+    ({ ok, other, fails, sys, is }) => {
+      ok.mknod("fifo", 0o010644);
+      const reader = ok.open("fifo", "RDONLY|NONBLOCK"), writer = other.ok.open("fifo", "WRONLY|NONBLOCK");
+      fails("EAGAIN").read(reader, 1);
+      while (other.sys.write(writer, new Uint8Array(4096).fill(1)) > 0);
+      other.fails("EAGAIN").write(writer, "x");
+      ok.close(reader);
+      other.fails("EPIPE").write(writer, "x");
+      const both = other.ok.open("fifo", "RDWR");
+      is(sys.open("fifo", "WRONLY|NONBLOCK") > 0, true);
+      while ((other.ok.poll(both, 1) & 1) !== 0) other.ok.read(both, 0x10000);
+      const full = other.ok.open("fifo", "WRONLY");
+      for (const wait of ["read", "write"] as const) {
+        if (wait === "write") { while (other.sys.write(writer, new Uint8Array(4096).fill(1)) > 0); }
+        other.begin((sys) => wait === "read" ? sys.read(both, 1) : sys.write(full, "x"));
+        is(other.ended(50), false, "it waits");
+        other.interrupt();
+        other.endsWith("EINTR");
+      }
+    },
+  ),
 };

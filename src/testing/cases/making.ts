@@ -1,7 +1,9 @@
 /** Making directories, special files and links. Source: `mkdir(2)`, `mknod(2)`, `link(2)`, `symlink(2)`. */
+import { S_IFBLK, S_IFCHR, S_IFIFO, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
 import { ALICE, BOB, type Cases, CREW, needing } from "../place.ts";
 
-const FIFO = 0o010000, CHARACTER = 0o020000, BLOCK = 0o060000, FILE = 0o100000, SOCKET = 0o140000;
+// How many names the crowded file should lack at most.
+const MORE = 100;
 
 export const makingCases: Cases = {
   "mkdir: makes an empty directory with mode and owner": needing("users", ({ ok, is, as, names, owner }) => {
@@ -77,7 +79,7 @@ export const makingCases: Cases = {
     is([ok.stat("a").nlink, ok.stat("b").nlink], [2, 3]);
   }),
   "mknod: a file, a fifo and a socket": needing("special", ({ ok, is }) => {
-    for (const type of [FILE, FIFO, SOCKET]) {
+    for (const type of [S_IFREG, S_IFIFO, S_IFSOCK]) {
       const name = `n${type}`;
       ok.mknod(name, type | 0o642);
       const { mode, nlink, size, rdevMajor, rdevMinor } = ok.lstat(name);
@@ -87,11 +89,11 @@ export const makingCases: Cases = {
   }),
   "mknod: without a type makes a file": ({ ok, is }) => {
     ok.mknod("f", 0o640);
-    is(ok.stat("f").mode, FILE | 0o640);
+    is(ok.stat("f").mode, S_IFREG | 0o640);
   },
   "mknod: files, fifos and sockets by an ordinary user": needing(["users", "special"], ({ ok, is, as, owner }) => {
     ok.chmod(".", 0o777);
-    for (const type of [FILE, FIFO, SOCKET]) {
+    for (const type of [S_IFREG, S_IFIFO, S_IFSOCK]) {
       as(ALICE, () => ok.mknod(`n${type}`, type | 0o644));
       is(owner(`n${type}`), [ALICE.uid, ALICE.gid]);
       is(ok.lstat(`n${type}`).mode, type | 0o644);
@@ -100,7 +102,7 @@ export const makingCases: Cases = {
   "mknod: devices keep their numbers": needing(["users", "special"], ({ ok, is }) => {
     // 0:0 is no device on overlayfs.
     const numbers = [[1, 3], [0, 1], [8, 255], [8, 256], [255, 1], [259, 70000], [4095, 1048575]];
-    for (const type of [CHARACTER, BLOCK]) {
+    for (const type of [S_IFCHR, S_IFBLK]) {
       for (const [i, [major, minor]] of numbers.entries()) {
         const name = `${type}-${i}`;
         ok.mknod(name, type | 0o600, major, minor);
@@ -112,8 +114,8 @@ export const makingCases: Cases = {
   "mknod: devices by an ordinary user are EPERM": needing(["users", "special"], ({ ok, as, fails }) => {
     ok.chmod(".", 0o777);
     as(ALICE, () => {
-      fails("EPERM").mknod("c", CHARACTER | 0o644, 1, 3);
-      fails("EPERM").mknod("b", BLOCK | 0o644, 7, 0);
+      fails("EPERM").mknod("c", S_IFCHR | 0o644, 1, 3);
+      fails("EPERM").mknod("b", S_IFBLK | 0o644, 7, 0);
     });
     fails("ENOENT").lstat("c");
   }),
@@ -123,9 +125,9 @@ export const makingCases: Cases = {
     fails("EINVAL").mknod("x", 0o050644);
   },
   "mknod: type of the entry": needing("special", ({ ok, is }) => {
-    ok.mknod("fifo", FIFO | 0o644);
-    ok.mknod("socket", SOCKET | 0o644);
-    ok.mknod("file", FILE | 0o644);
+    ok.mknod("fifo", S_IFIFO | 0o644);
+    ok.mknod("socket", S_IFSOCK | 0o644);
+    ok.mknod("file", S_IFREG | 0o644);
     ok.mkdir("directory");
     const types = Object.fromEntries(
       ok.getdents(ok.open(".", "RDONLY|DIRECTORY")).map(({ name, type }) => [name, type]),
@@ -158,8 +160,8 @@ export const makingCases: Cases = {
     is(ok.stat("f").nlink, 1);
   }),
   "link: special files": needing(["link", "special"], ({ ok, is }) => {
-    ok.mknod("fifo", FIFO | 0o644);
-    ok.mknod("socket", SOCKET | 0o644);
+    ok.mknod("fifo", S_IFIFO | 0o644);
+    ok.mknod("socket", S_IFSOCK | 0o644);
     for (const name of ["fifo", "socket"]) {
       ok.link(name, `${name}2`);
       is([ok.lstat(`${name}2`).ino, ok.lstat(name).nlink], [ok.lstat(name).ino, 2]);
@@ -238,7 +240,7 @@ export const makingCases: Cases = {
   "readlink: EINVAL for what is no symbolic link": needing("special", ({ ok, put, fails }) => {
     put("f");
     ok.mkdir("d");
-    ok.mknod("fifo", FIFO | 0o644);
+    ok.mknod("fifo", S_IFIFO | 0o644);
     for (const path of ["f", "d", "fifo", "."]) fails("EINVAL").readlink(path);
   }),
 
@@ -247,10 +249,10 @@ export const makingCases: Cases = {
       masked(mask, () => {
         ok.close(ok.open(`f${mask}`, "WRONLY|CREAT", 0o777));
         ok.mkdir(`d${mask}`, 0o777);
-        ok.mknod(`n${mask}`, FILE | 0o777);
-        ok.mknod(`p${mask}`, FIFO | 0o666);
-        ok.mknod(`s${mask}`, SOCKET | 0o777);
-        ok.mknod(`c${mask}`, CHARACTER | 0o666, 1, 3);
+        ok.mknod(`n${mask}`, S_IFREG | 0o777);
+        ok.mknod(`p${mask}`, S_IFIFO | 0o666);
+        ok.mknod(`s${mask}`, S_IFSOCK | 0o777);
+        ok.mknod(`c${mask}`, S_IFCHR | 0o666, 1, 3);
       });
       is(mode(`f${mask}`), 0o777 & ~mask);
       is(mode(`d${mask}`), 0o777 & ~mask);
@@ -287,8 +289,8 @@ export const makingCases: Cases = {
     as(ALICE, () => {
       ok.close(ok.open("d/f", "WRONLY|CREAT", 0o644));
       ok.mkdir("d/e", 0o755);
-      ok.mknod("d/n", FILE | 0o644);
-      ok.mknod("d/p", FIFO | 0o644);
+      ok.mknod("d/n", S_IFREG | 0o644);
+      ok.mknod("d/p", S_IFIFO | 0o644);
       ok.symlink("f", "d/s");
     });
     for (const name of ["f", "e", "n", "p", "s"]) is(owner(`d/${name}`), [ALICE.uid, CREW], name);
@@ -315,7 +317,7 @@ export const makingCases: Cases = {
     ok.chmod("d", 0o2777);
     as(ALICE, () => {
       ok.close(ok.open("d/f", "WRONLY|CREAT", 0o2755));
-      ok.mknod("d/n", FILE | 0o2755);
+      ok.mknod("d/n", S_IFREG | 0o2755);
       ok.close(ok.open("d/m", "WRONLY|CREAT", 0o4755));
     });
     is([mode("d/f"), mode("d/n"), mode("d/m")], [0o755, 0o755, 0o4755]);
@@ -330,5 +332,43 @@ export const makingCases: Cases = {
     ok.chmod("d", 0o2777);
     const { gid, mode } = ok.fstat(as(ALICE, () => ok.open("d", "RDWR|TMPFILE", 0o2755)));
     is([gid, mode & 0o7777], [CREW, 0o755]);
+  }),
+  "link: EPERM for what one may not write, where the system says so": needing(
+    ["link", "users", "permissions"],
+    (at) => {
+      const { ok, put, as, fails, content } = at;
+      ok.chmod(".", 0o777);
+      put("f", "", 0o644);
+      // Source: `proc_sys_fs(5)`.
+      const may = content("/proc/sys/fs/protected_hardlinks") === "0\n" ? ok : fails("EPERM");
+      as(ALICE, () => void may.link("f", "g"));
+      ok.chmod("f", 0o666);
+      as(ALICE, () => ok.link("f", "h"));
+    },
+  ),
+  "link: EMLINK beyond the most names that a file can have": needing(["link", "many names"], (at) => {
+    const { ok, sys, is, skip, names, fails, crowded } = at;
+    const before = ok.stat(crowded);
+    let made = 0;
+    while (made < MORE && sys.link(crowded, `${made}`) === 0) made++;
+    const { nlink, ctime, ctimeNsec } = ok.stat(crowded);
+    is(nlink, before.nlink + made);
+    if (made === MORE) skip(`a file can have more than ${nlink} names`);
+    const those = Array.from({ length: made }, (_, i) => `${i}`).sort();
+    ok.mkdir("d");
+    fails("EMLINK").link(crowded, "one-more");
+    fails("EMLINK").link("0", "d/one-more");
+    is([names("d"), names()], [[], [...those, "d"]]);
+    fails("ENOENT").lstat("one-more");
+    const after = ok.stat(crowded);
+    is([after.nlink, after.ctime, after.ctimeNsec], [nlink, ctime, ctimeNsec]);
+    // What needs no further one goes on, and with one less there is room for one.
+    ok.rename("0", "d/renamed");
+    fails("EMLINK").link(crowded, "one-more");
+    ok.unlink("d/renamed");
+    is(ok.stat(crowded).nlink, nlink - 1);
+    ok.link(crowded, "one-more");
+    is(ok.stat("one-more").nlink, nlink);
+    fails("EMLINK").link(crowded, "d/two-more");
   }),
 };

@@ -246,4 +246,13 @@ export const removingCases: Cases = {
       ok.renameat2("d/a", "d/a2", "EXCHANGE");
     });
   }),
+  "unlink: a mountpoint is EBUSY": needing("mounts", ({ put, other, skip, is }) => {
+    put("f", "shown");
+    put("m", "kept");
+    if (other.sys.bindReadOnly("f", "m") < 0) skip("the mount cannot be shown at a second place");
+    other.fails("EBUSY").unlink("m");
+    other.fails("EBUSY").rename("m", "n");
+    other.fails("EBUSY").rename("f", "m");
+    is(other.content("m"), "shown");
+  }),
 };

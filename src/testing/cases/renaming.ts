@@ -382,4 +382,15 @@ export const renamingCases: Cases = {
     }
     is(names(), ["a"]);
   },
+  "rename and link: EXDEV between two mounts of one file system": needing(["mounts", "link"], (at) => {
+    const { ok, put, other, skip, is } = at;
+    ok.mkdir("d");
+    ok.mkdir("m");
+    put("d/f");
+    if (other.sys.bindReadOnly("d", "m") < 0) skip("the mount cannot be shown at a second place");
+    other.fails("EXDEV").rename("m/f", "f");
+    other.fails("EXDEV").renameat2("m/f", "d/f", "EXCHANGE");
+    other.fails("EXDEV").link("m/f", "f");
+    is(at.names("d"), ["f"]);
+  }),
 };

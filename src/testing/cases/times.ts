@@ -160,6 +160,8 @@ export const timeCases: Cases = {
       is(at(ok.stat(path)), [[1_000_000_000, 123_456_789], [1_700_000_000, 999_999_999]]);
       ok.utimens(path, [[0, 1], [0, 0]]);
       is(at(ok.stat(path)), [[0, 1], [0, 0]]);
+      ok.utimens(path, [[-1, 999_999_999], [-2, 500_000_000]]);
+      is(at(ok.stat(path)), [[-1, 999_999_999], [-2, 500_000_000]]);
     }
   }),
   "utimensat: before 1970 and after 2038": ({ ok, put, is }) => {
@@ -346,5 +348,14 @@ export const timeCases: Cases = {
     holds(written.m > 20_000_000_000n, "mtime moves on");
     ok.close(fd);
     is(times(ok.stat("f")), written);
+  },
+  "mtime: a write brings it back from the future": ({ ok, put, holds }) => {
+    put("f", "text");
+    const future = 2 ** 33;
+    ok.utimens("f", [[0, 0], [future, 0]]);
+    const fd = ok.open("f", "WRONLY");
+    ok.write(fd, "x");
+    ok.close(fd);
+    holds(ok.stat("f").mtime < future, "mtime is of now");
   },
 };

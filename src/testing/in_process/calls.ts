@@ -1,16 +1,18 @@
 /** What the system calls do with a file system that is at hand: what a kernel would do before it asks. */
 import { OPEN_FLAGS } from "../../../ffi/libc.ts";
 import { encodeName } from "../../abi/text.ts";
-import type { ErrnoName } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import { type Attr, makedev } from "../../fs/types.ts";
-import { bits, FALLOC, RENAME, WHENCE, XATTR } from "../flags.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE } from "../../fs/flags.ts";
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
+import { makedev } from "../../fs/types.ts";
+import { bits, FALLOC, RENAME, WHENCE } from "../flags.ts";
 import { Skipped } from "../place.ts";
 import { bytesOf, type Data, type Dirent, type Path, type Stat, type Time, type User, type Whence } from "../sys.ts";
-import { fail, type Found, isDots, type Node, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, Tree } from "./tree.ts";
+import { fail, type Found, isDots, type Node, Tree } from "./tree.ts";
+import { statOf } from "./attributes.ts";
+import { Xattrs } from "./xattrs.ts";
 
 const O = OPEN_FLAGS.x86_64;
-const KEEP_SIZE = 1, PUNCH_HOLE = 2, ZERO_RANGE = 16;
 // What the kernel keeps to itself.
 const OPENING = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC;
 const CHUNK = 1 << 20;
@@ -29,6 +31,7 @@ interface OpenFile {
 /** The calls, as {@linkcode Sys} has them; they throw what fails. */
 export class Calls {
   readonly #tree: Tree;
+  readonly #xattrs: Xattrs;
   readonly #fs: Filesystem;
   readonly #open = new Map<number, OpenFile>();
   #mask = 0;
@@ -37,6 +40,7 @@ export class Calls {
   constructor(fs: Filesystem, folder: string) {
     this.#fs = fs;
     this.#tree = new Tree(fs, folder);
+    this.#xattrs = new Xattrs(this.#tree);
   }
 
   release(): void {
@@ -127,7 +131,7 @@ export class Calls {
       if (by < 0 || by >= size) fail("ENXIO");
       to = this.#tree.ask("lseek", { nodeid: node.nodeid, fh, offset: by, whence: WHENCE[whence] });
     }
-    if (to < 0) fail("EINVAL");
+    if (to < 0 || to >= 2 ** 63) fail("EINVAL");
     file.entries = undefined;
     return file.offset = to;
   }
@@ -152,9 +156,11 @@ export class Calls {
     const { node, fh, flags } = this.#file(fd);
     const mode = bits(names, FALLOC);
     if (offset < 0 || length <= 0) fail("EINVAL");
-    if (mode & ~(KEEP_SIZE | PUNCH_HOLE | ZERO_RANGE)) fail("EOPNOTSUPP");
-    if ((mode & (PUNCH_HOLE | ZERO_RANGE)) === (PUNCH_HOLE | ZERO_RANGE)) fail("EOPNOTSUPP");
-    if (mode & PUNCH_HOLE && !(mode & KEEP_SIZE)) fail("EOPNOTSUPP");
+    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) fail("EOPNOTSUPP");
+    if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
+      fail("EOPNOTSUPP");
+    }
+    if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)) fail("EOPNOTSUPP");
     if ((flags & O.ACCMODE) === O.RDONLY) fail("EBADF");
     if (BigInt(offset) + BigInt(length) > 2n ** 63n - 1n) fail("EFBIG");
     this.#tree.ask("fallocate", { nodeid: node.nodeid, fh, offset, length, mode });
@@ -239,7 +245,7 @@ export class Calls {
     const type = mode & S_IFMT || S_IFREG;
     const { parent, name } = this.#tree.free(path, false);
     if (type === S_IFDIR) fail("EPERM");
-    if (![0o010000, 0o020000, 0o060000, S_IFREG, 0o140000].includes(type)) fail("EINVAL");
+    if (![S_IFIFO, S_IFCHR, S_IFBLK, S_IFREG, S_IFSOCK].includes(type)) fail("EINVAL");
     const made = type | mode & 0o7777 & ~this.#mask;
     this.#tree.entry(
       this.#tree.ask("mknod", { parent, name, mode: made, umask: this.#mask, rdev: makedev(major, minor) }),
@@ -340,59 +346,59 @@ export class Calls {
   // extended attributes
 
   setxattr(path: Path, name: string, value: Data, flags = ""): number {
-    return this.#setxattr(this.#tree.find(path), name, value, flags);
+    return this.#xattrs.set(this.#tree.find(path), name, value, flags);
   }
 
   lsetxattr(path: Path, name: string, value: Data, flags = ""): number {
-    return this.#setxattr(this.#tree.find(path, false), name, value, flags);
+    return this.#xattrs.set(this.#tree.find(path, false), name, value, flags);
   }
 
   fsetxattr(fd: number, name: string, value: Data, flags = ""): number {
-    return this.#setxattr(this.#file(fd).node, name, value, flags);
+    return this.#xattrs.set(this.#file(fd).node, name, value, flags);
   }
 
   getxattr(path: Path, name: string, size?: number): Uint8Array {
-    return this.#getxattr(this.#tree.find(path), name, size);
+    return this.#xattrs.get(this.#tree.find(path), name, size);
   }
 
   lgetxattr(path: Path, name: string, size?: number): Uint8Array {
-    return this.#getxattr(this.#tree.find(path, false), name, size);
+    return this.#xattrs.get(this.#tree.find(path, false), name, size);
   }
 
   fgetxattr(fd: number, name: string, size?: number): Uint8Array {
-    return this.#getxattr(this.#file(fd).node, name, size);
+    return this.#xattrs.get(this.#file(fd).node, name, size);
   }
 
   xattrSize(path: Path, name: string): number {
-    return this.#getxattr(this.#tree.find(path), name).length;
+    return this.#xattrs.get(this.#tree.find(path), name).length;
   }
 
   listxattr(path: Path, size?: number): string[] {
-    return this.#listxattr(this.#tree.find(path), size);
+    return this.#xattrs.list(this.#tree.find(path), size);
   }
 
   llistxattr(path: Path, size?: number): string[] {
-    return this.#listxattr(this.#tree.find(path, false), size);
+    return this.#xattrs.list(this.#tree.find(path, false), size);
   }
 
   flistxattr(fd: number, size?: number): string[] {
-    return this.#listxattr(this.#file(fd).node, size);
+    return this.#xattrs.list(this.#file(fd).node, size);
   }
 
   xattrListSize(path: Path): number {
-    return encodeName(this.#listxattr(this.#tree.find(path)).map((name) => `${name}/`).join("")).length;
+    return encodeName(this.#xattrs.list(this.#tree.find(path)).map((name) => `${name}/`).join("")).length;
   }
 
   removexattr(path: Path, name: string): number {
-    return this.#removexattr(this.#tree.find(path), name);
+    return this.#xattrs.remove(this.#tree.find(path), name);
   }
 
   lremovexattr(path: Path, name: string): number {
-    return this.#removexattr(this.#tree.find(path, false), name);
+    return this.#xattrs.remove(this.#tree.find(path, false), name);
   }
 
   fremovexattr(fd: number, name: string): number {
-    return this.#removexattr(this.#file(fd).node, name);
+    return this.#xattrs.remove(this.#file(fd).node, name);
   }
 
   // the caller
@@ -516,53 +522,4 @@ export class Calls {
       })),
     ];
   }
-
-  #checkXattr({ type }: Node, name: string, absent: ErrnoName): void {
-    const length = encodeName(name).length;
-    if (length === 0 || length > 255) fail("ERANGE");
-    if (name.startsWith("user.") && type !== S_IFREG && type !== S_IFDIR) fail(absent);
-  }
-
-  #setxattr(node: Node, name: string, value: Data, flags: string): number {
-    const bytes = bytesOf(value).slice();
-    if (bytes.length > 0x10000) fail("E2BIG");
-    this.#checkXattr(node, name, "EPERM");
-    this.#tree.ask("setxattr", { nodeid: node.nodeid, name, value: bytes, flags: bits(flags, XATTR) });
-    bytes.fill(0xa5);
-    return 0;
-  }
-
-  #getxattr(node: Node, name: string, size?: number): Uint8Array {
-    this.#checkXattr(node, name, "ENODATA");
-    const value: Uint8Array | null = this.#tree.ask("getxattr", { nodeid: node.nodeid, name });
-    if (value === null) fail("ENODATA");
-    if (size !== undefined && value.length > size) fail("ERANGE");
-    return value.slice();
-  }
-
-  #listxattr({ nodeid }: Node, size?: number): string[] {
-    const names = this.#tree.ask("listxattr", { nodeid });
-    if (size !== undefined && encodeName(names.map((name) => `${name}/`).join("")).length > size) fail("ERANGE");
-    return names;
-  }
-
-  #removexattr(node: Node, name: string): number {
-    this.#checkXattr(node, name, "EPERM");
-    this.#tree.ask("removexattr", { nodeid: node.nodeid, name });
-    return 0;
-  }
-}
-
-function statOf(attr: Attr): Stat {
-  const { ino = 0, rdev = 0, size = 0, blocks = Math.ceil(size / 512) } = attr;
-  return {
-    ...{ nlink: 1, uid: 0, gid: 0, blksize: 4096 },
-    ...{ atime: 0, atimeNsec: 0, mtime: 0, mtimeNsec: 0, ctime: 0, ctimeNsec: 0 },
-    ...attr,
-    ino: Number(ino),
-    size,
-    blocks,
-    rdevMajor: rdev >> 8 & 0xfff,
-    rdevMinor: rdev & 0xff | rdev >>> 12 & 0xfff00,
-  };
 }

@@ -2,12 +2,10 @@
 import { encodeName } from "../../abi/text.ts";
 import { type ErrnoName, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT } from "../../fs/mode.ts";
 import { type Attr, type Entry, ROOT_ID } from "../../fs/types.ts";
 import { Skipped } from "../place.ts";
 import type { Path, User } from "../sys.ts";
-
-/** Types of files. Source: `inode(7)`. */
-export const S_IFMT = 0o170000, S_IFDIR = 0o040000, S_IFREG = 0o100000, S_IFLNK = 0o120000;
 
 /** An inode that was found. */
 export interface Node {
