@@ -38,6 +38,7 @@ export {
   isOwner,
   mayAccess,
   mayChown,
+  mayLink,
   maySticky,
   type Owned,
   R_OK,

@@ -2,26 +2,35 @@
  * Mounts beside a native directory: random sequences of operations are done in both, and both have to answer the same
  * and hold the same in the end. A failure is printed with its seed and the smallest sequence that shows it.
  *
- * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told), `FUSEWIRE_SEED` which: the same
- * each time unless told, so that a change is judged by itself, and others by `random`:
+ * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told; a quarter of it where one of the
+ * same file systems is served in another way), `FUSEWIRE_SEED` which: the same each time unless told, so that a change
+ * is judged by itself, and others by `random`:
  *
  *     FUSEWIRE_RUNS=100000 FUSEWIRE_SEED=random deno run -A scripts/dev.ts test -A tests/differential/
  */
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import process from "node:process";
 import fc from "fast-check";
-import { AT_FDCWD } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
-import { test } from "../support/harness.ts";
-import { serve, SYSTEMS } from "../support/systems.ts";
+import { command, startServer, test } from "../support/harness.ts";
+import { serve, type Served, type System, SYSTEMS } from "../support/systems.ts";
 import { compare } from "./compare.ts";
 import { operation } from "./operations.ts";
-import { must, openDirectory } from "./walk.ts";
+import type { Exemptions } from "./side.ts";
+import { must } from "./walk.ts";
 
 const RUNS = Number(process.env.FUSEWIRE_RUNS ?? 2000);
 const { FUSEWIRE_SEED = "1" } = process.env;
 const SEED = FUSEWIRE_SEED === "random" ? Date.now() % 2 ** 31 : Number(FUSEWIRE_SEED);
+if (FUSEWIRE_SEED === "random") console.log(`FUSEWIRE_SEED=${SEED}`);
+
+const NOTHING = cstring("");
+const MS_NOSUID = 2;
+const MS_NODEV = 4;
+const MS_REMOUNT = 32;
+
 /** How long one sequence may take on the slowest machine, ms. */
 const EACH = 150;
 /** How long a failure may be made smaller, ms. */
@@ -40,29 +49,39 @@ function doomed(pid: number, milliseconds: number): Disposable {
   return { [Symbol.dispose]: () => void (child.exitCode ?? process.kill(-child.pid!, "SIGKILL")) };
 }
 
-/** A folder that is so deep in another one that no ".." of an operation leads out of that. */
-function deepIn(folder: string): Disposable & { readonly fd: number } {
-  let path = folder;
-  for (let level = 0; level < 6; level++) {
-    must(libc().mkdirat(AT_FDCWD, cstring(path += "/up"), 0o755), `mkdir ${path}`);
-  }
-  const fd = openDirectory(AT_FDCWD, path);
-  return { fd, [Symbol.dispose]: () => void libc().close(fd) };
+/** So deep that no ".." of an operation leads out of a folder. */
+const DEEP = "/up".repeat(6);
+
+/** A directory that stays open for a time; its descriptor is negative where there is none. */
+function opened(path: string): Disposable & { readonly fd: number } {
+  const { open, close, O } = libc();
+  const fd = open(cstring(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  return { fd, [Symbol.dispose]: () => void close(fd) };
+}
+
+/** Makes the kernel forget what it does not use of a mount. */
+function forget(mount: string): void {
+  must(libc().mount(NOTHING, cstring(mount), NOTHING, MS_REMOUNT | MS_NOSUID | MS_NODEV, NOTHING), "remount");
 }
 
 /** Compares random sequences; throws the smallest difference. */
-function check(native: string, mount: string): void {
-  using a = deepIn(native);
-  using b = deepIn(mount);
+function check({ outside: native, mountpoint: mount, source }: Served, runs: number, exemptions: Exemptions): void {
+  for (const folder of [native, mount]) mkdirSync(folder + DEEP, { recursive: true });
+  using a = opened(native + DEEP);
+  using b = opened(mount + DEEP);
+  // Only a mirror has it there too.
+  using c = opened(exemptions.alone ? "" : source + DEEP);
   let count = 0;
   const property = fc.property(fc.array(operation, { maxLength: 40, size: "max" }), (operations) => {
-    const difference = compare(operations, a.fd, b.fd, String(++count));
+    const outside = { fd: a.fd, source: -1, forget: () => {} };
+    const inside = { fd: b.fd, source: c.fd, forget: () => forget(mount) };
+    const difference = compare(operations, outside, inside, String(++count), exemptions);
     if (difference !== null) throw new Error(difference);
   });
   const { failed, numRuns, numShrinks, errorInstance } = fc.check(property, {
     seed: SEED,
-    numRuns: RUNS,
-    interruptAfterTimeLimit: RUNS * EACH + SHRINKING,
+    numRuns: runs,
+    interruptAfterTimeLimit: runs * EACH + SHRINKING,
     markInterruptAsFailure: true,
   });
   if (!failed) return;
@@ -72,14 +91,66 @@ function check(native: string, mount: string): void {
   });
 }
 
-for (const system of SYSTEMS) {
+/** How a file system of the kit is made, and how it is mounted. */
+type Ways = readonly [made: object, mounted: object];
+
+/** One of them, as the conformance map has it served. */
+function of(kind: "memory" | "mirror", [made, mounted]: Ways): System["start"] {
+  return (mountpoint, source) => {
+    const what = kind === "mirror" ? `mirror:${source}` : kind;
+    const words = [mountpoint, what, JSON.stringify(made), JSON.stringify(mounted)];
+    return startServer(command("../posix/serve.ts", import.meta.url, ...words));
+  };
+}
+
+const CHECKED = { defaultPermissions: true, posixAcl: true };
+const OWN: Ways = [{ permissions: "own" }, { atomicOTrunc: true }];
+const COLLECTED: Ways = [{}, { ...CHECKED, writebackCache: true }];
+const KEPT: Ways = [{ entryTimeout: 60, attrTimeout: 60, negativeTimeout: 60, maxDescriptors: 16 }, CHECKED];
+
+/** A mount that is tried, with what no server of it could do. */
+interface Tried extends System {
+  readonly exemptions: Exemptions;
+}
+
+/** The systems that programs are tried on. */
+const ORDINARY: readonly Tried[] = SYSTEMS.map((system) => ({
+  ...system,
+  exemptions: system.name === "memory"
+    ? {}
+    : { append: system.name.endsWith("with passthrough"), rwf: true, path: true },
+}));
+
+/** Other ways to serve the same. */
+const OTHERS: readonly Tried[] = [
+  { name: "memory, which checks permissions itself", start: of("memory", OWN), exemptions: { unchecked: true } },
+  {
+    name: "mirror, checked by its source",
+    start: of("mirror", OWN),
+    exemptions: { unchecked: true, append: true, rwf: true, path: true },
+  },
+  { name: "memory, where the kernel collects writes", start: of("memory", COLLECTED), exemptions: { data: true } },
+  {
+    name: "mirror, where the kernel collects writes",
+    start: of("mirror", COLLECTED),
+    exemptions: { data: true, times: true, alone: true },
+  },
+  {
+    name: "mirror, with names kept for long and few descriptors",
+    start: of("mirror", KEPT),
+    exemptions: { append: true, rwf: true, alone: true },
+  },
+];
+
+for (const { exemptions, ...system } of [...ORDINARY, ...OTHERS]) {
+  const runs = OTHERS.some(({ name }) => name === system.name) ? Math.ceil(RUNS / 4) : RUNS;
   test(
     `${system.name}: random operations answer and leave what they do on a native file system`,
-    { needs: ["root", "fuse"], sanitize: false, timeout: RUNS * EACH + 3 * SHRINKING },
+    { needs: ["root", "fuse"], sanitize: false, timeout: runs * EACH + 3 * SHRINKING },
     async () => {
       await using served = await serve(system, "tmpfs");
-      using _ = doomed(served.server.pid, RUNS * EACH + 2 * SHRINKING);
-      check(served.outside, served.mountpoint);
+      using _ = doomed(served.server.pid, runs * EACH + 2 * SHRINKING);
+      check(served, runs, exemptions);
     },
   );
 }

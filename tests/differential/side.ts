@@ -1,9 +1,18 @@
 /** Does a sequence of operations in a directory, by system calls, and tells what each of them answers. */
-import { AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW, type OpenFlags } from "../../ffi/libc.ts";
+import {
+  AT_FDCWD,
+  AT_REMOVEDIR,
+  AT_SYMLINK_FOLLOW,
+  AT_SYMLINK_NOFOLLOW,
+  type OpenFlags,
+  type Stat,
+} from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { errnoName } from "../../src/errno.ts";
-import type { FallocateFlag, Operation, RenameFlag, Time } from "./operations.ts";
+import { formatAcl } from "../../src/kit/acl.ts";
+import { ThisThread } from "../../src/testing/caller.ts";
+import type { FallocateFlag, Operation, Person, RenameFlag, Time } from "./operations.ts";
 import {
   attributeNames,
   attributes,
@@ -22,6 +31,41 @@ import {
   visit,
 } from "./walk.ts";
 
+/** Where sequences are done. */
+export interface Folder {
+  /** Its open descriptor. */
+  readonly fd: number;
+  /** Of a mirror whose source others may change: the same directory there; else -1. */
+  readonly source: number;
+  /** Makes the kernel forget what it knows of the file system and does not use. */
+  forget(): void;
+}
+
+/** What no file system in user space can do. */
+export interface Exemptions {
+  /**
+   * The kernel does not check permissions. It has answered then what it knows (that a name exists, or is a directory)
+   * before the file system is asked, where natively it checks these first; and nobody is asked whether "." and ".." of a
+   * directory may be used, or a fifo be opened.
+   */
+  readonly unchecked?: boolean;
+  /** The kernel collects writes: all of a file is data to it. */
+  readonly data?: boolean;
+  /** It keeps the times meanwhile: that of change cannot be set in a source, and not every other is sent. */
+  readonly times?: boolean;
+  /** The kernel moves the data: it gives the file below the flags of the open, and that one stays O_APPEND. */
+  readonly append?: boolean;
+  /**
+   * What is written to an O_APPEND file goes to its end, which is not where the kernel thinks when others write to the
+   * source: RWF_APPEND and RWF_NOAPPEND do not come along.
+   */
+  readonly rwf?: boolean;
+  /** Nobody is told of O_PATH: a file that is open so is out of reach once others removed it from the source. */
+  readonly path?: boolean;
+  /** What the kernel was told holds only where nobody else changes the source. */
+  readonly alone?: boolean;
+}
+
 /** What came of a sequence. */
 export interface Played {
   /** What each operation answered: its result, or the name of its errno. */
@@ -34,20 +78,34 @@ const RENAME: Readonly<Record<RenameFlag, number>> = { NOREPLACE: 1, EXCHANGE: 2
 const FALLOCATE: Readonly<Record<FallocateFlag, number>> = { KEEP_SIZE: 1, PUNCH_HOLE: 2 };
 /** `(uid_t) -1` of chown(2). */
 const AS_IT_IS = 0xffffffff;
+const RWF = { DSYNC: 2, APPEND: 16, NOAPPEND: 32 } as const;
 const WHENCE = { SET: 0, CUR: 1, END: 2, DATA: 3, HOLE: 4 } as const;
 const NODE = { regular: 0o100000, fifo: 0o010000, socket: 0o140000 } as const;
 const XATTR = { any: 0, create: 1, replace: 2 } as const;
 const AT_EACCESS = 0x200;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const POSIX_FADV_DONTNEED = 4;
+const PROT_READ = 1;
+const PROT_WRITE = 2;
+const MAP_SHARED = 1;
+const MS_SYNC = 4;
+const PAGE = 4096;
 const UTIME_NOW = 2 ** 30 - 1;
 const UTIME_OMIT = 2 ** 30 - 2;
 const NANOSECONDS = 987_654_321;
 const S_IFMT = 0o170000;
+const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFDIR = 0o040000;
 const S_IFREG = 0o100000;
 
-/** The user without privileges. */
-const SOMEBODY = 65534;
+/** Users and groups of who acts. */
+const PEOPLE: Readonly<Record<Person, { readonly id: number; readonly groups: readonly number[] }>> = {
+  root: { id: 0, groups: [] },
+  somebody: { id: 65534, groups: [] },
+  member: { id: 1, groups: [65534] },
+};
 const UMASK = 0o022;
 
 const scratch = new Uint8Array(512 * 1024);
@@ -69,18 +127,20 @@ function pattern(fill: number, length: number): Uint8Array {
   return bytes;
 }
 
-interface Identity {
-  seteuid?(id: number): void;
-  setegid?(id: number): void;
+/** Calls that the runtimes have no function for, or one that changes all threads. */
+const thread = new ThisThread();
+
+/** Makes this thread act as somebody. */
+function become(who: Person): void {
+  const { id, groups } = PEOPLE[who];
+  must(Number(thread.call("setresuid", 0, 0, 0)), "setresuid");
+  must(Number(thread.call("setgroups", groups.length, new Uint8Array(Uint32Array.from(groups).buffer))), "setgroups");
+  must(Number(thread.call("setresgid", id, id, 0)), "setresgid");
+  must(Number(thread.call("setresuid", id, id, 0)), "setresuid");
 }
 
-/** Makes this process act as root, or as somebody; where the runtime cannot, all is done by root. */
-function become(who: "root" | "somebody"): void {
-  const { seteuid, setegid } = process as unknown as Identity;
-  if (who === "somebody") setegid?.(SOMEBODY);
-  seteuid?.(who === "root" ? 0 : SOMEBODY);
-  if (who === "root") setegid?.(0);
-}
+/** An operation that is a call. */
+type Done = Exclude<Operation, { call: "watch" | "outside" }>;
 
 /** Two times of a file, and where it is. */
 interface Times {
@@ -102,14 +162,19 @@ function touched(before: ReadonlyMap<number, Times>, after: ReadonlyMap<number, 
 }
 
 /**
- * Does operations below an open folder, in a directory of that name that is made for them and removed, two levels down, so that ".."
- * leads to one of their own. They are done by this process, which has its own working directory, umask and user back
- * in the end.
+ * Does operations below an open folder, in a directory of that name that is made for them and removed, two levels down,
+ * so that ".." leads to one of their own. They are done by this process, which has its own working directory, umask and
+ * user back in the end.
  */
-export function play(folder: number, name: string, operations: readonly Operation[]): Played {
+export function play(
+  folder: Folder,
+  name: string,
+  operations: readonly Operation[],
+  exemptions: Exemptions,
+): Played {
   const home = process.cwd();
   const umask = libc().umask(UMASK);
-  const side = new Side(folder, name);
+  const side = new Side(folder, name, exemptions);
   try {
     side.enter();
     const answers = operations.map((operation) => side.apply(operation));
@@ -123,20 +188,58 @@ export function play(folder: number, name: string, operations: readonly Operatio
   }
 }
 
+/** Which inode it is. */
+const place = ({ devMajor, devMinor, ino }: Stat) => `${devMajor}:${devMinor}:${ino}`;
+
+/** What is done by names alone, and opens nothing. */
+const NAMED: ReadonlySet<Operation["call"]> = new Set([
+  "link",
+  "symlink",
+  "unlink",
+  "rmdir",
+  "mkdir",
+  "chmod",
+  "rename",
+  "mknod",
+  "chown",
+  "utimens",
+  "truncate",
+  "setxattr",
+  "setfacl",
+  "removexattr",
+]);
+
 class Side {
   readonly #folder: number;
+  readonly #forget: () => void;
+  readonly #exempt: Exemptions;
+  readonly #source: number;
   readonly #top: Entry;
+  /** The directories that hold those of the operations. */
+  readonly #above = new Set<string>();
   /** Per slot the descriptor, or -1, which the calls find invalid. */
   readonly #slots = [-1, -1, -1];
   /** Where data is and where a hole is up to the file system. */
-  #unclear = false;
-  #who: "root" | "somebody" = "root";
+  #unclear: boolean;
+  /** The next operation is done to the source. */
+  #outside = false;
+  #who: Person = "root";
   /** The times before the next operation, where they are watched. */
   #watched: ReadonlyMap<number, Times> | null = null;
 
-  constructor(folder: number, name: string) {
-    const { mkdirat, fchmod, close } = libc();
+  constructor({ fd: folder, source, forget }: Folder, name: string, exemptions: Exemptions) {
+    const { mkdirat, mknodat, fchmod, close } = libc();
+    this.#exempt = exemptions;
+    this.#source = source;
+    this.#unclear = exemptions.data ?? false;
     this.#folder = folder;
+    this.#forget = forget;
+    // More levels than one operation can climb.
+    for (const path of [".", "..", "../..", "../../.."]) {
+      const stat = attributes(folder, path);
+      if (typeof stat === "number") throw new Error(`statx ${path}: ${errnoName(stat)}`);
+      this.#above.add(place(stat));
+    }
     this.#top = { name, type: "d" };
     must(mkdirat(folder, cstring(name), 0o755), "mkdir");
     const top = openDirectory(folder, name);
@@ -144,6 +247,7 @@ class Side {
     const home = openDirectory(top, "home");
     must(fchmod(home, 0o777), "chmod");
     close(home);
+    must(mknodat(top, cstring("clock"), NODE.regular | 0o644, 0), "mknod");
     close(top);
   }
 
@@ -154,18 +258,40 @@ class Side {
 
   /** Makes the directory of the operations the current one. */
   enter(): void {
-    process.chdir(`/proc/self/fd/${this.#folder}/${this.#top.name}/home`);
+    this.#enter(this.#folder);
+  }
+
+  #enter(folder: number): void {
+    this.#asRoot(() => process.chdir(`/proc/self/fd/${folder}/${this.#top.name}/home`));
+  }
+
+  #elsewhere(operation: Done): string | number {
+    // Those of the slots lead back into the mount.
+    const paths = ["path" in operation ? operation.path : "", "newPath" in operation ? operation.newPath : ""];
+    if (paths.some((path) => path.startsWith("@"))) return this.#do(operation);
+    this.#enter(this.#source);
+    try {
+      return this.#do(operation);
+    } finally {
+      this.enter();
+    }
   }
 
   apply(operation: Operation): string {
     if (operation.call === "watch") {
+      if (this.#exempt.times) return "";
       this.#asRoot(() => {
         this.#tick();
         this.#watched = this.#times();
       });
       return "";
     }
-    const result = this.#do(operation);
+    if (operation.call === "outside") {
+      this.#outside = this.#source >= 0;
+      return "";
+    }
+    const result = this.#outside && NAMED.has(operation.call) ? this.#elsewhere(operation) : this.#do(operation);
+    this.#outside = false;
     const answer = typeof result === "string" ? result : result < 0 ? errnoName(result) : String(result);
     if (this.#watched === null) return answer;
     const after = this.#asRoot(() => this.#times());
@@ -175,6 +301,12 @@ class Side {
   }
 
   look(): Map<string, string> {
+    // What the file system has, not the page cache.
+    for (const fd of this.#slots) {
+      libc().fsync(fd);
+      thread.call("fadvise64", fd, 0, 0, POSIX_FADV_DONTNEED);
+    }
+    this.#forget();
     const found = snapshot(this.#folder, this.#top);
     this.#slots.forEach((fd, slot) => {
       if (fd !== -1) found.set(`slot ${slot}`, this.#held(fd));
@@ -190,14 +322,16 @@ class Side {
     return result;
   }
 
-  /** Waits until the clock that gives times to files has moved on. */
+  /** Waits until the clocks that give times to files have moved on: the kernel may keep those of regular ones. */
   #tick(): void {
-    const changed = () => {
-      must(libc().utimensat(this.#folder, cstring("."), timespecs(["now", "now"]), 0), "utimensat");
-      const stat = attributes(this.#folder);
-      return typeof stat === "number" ? "" : `${stat.ctime}.${stat.ctimeNsec}`;
-    };
-    for (const first = changed(); changed() === first;);
+    for (const path of [".", `${this.#top.name}/clock`]) {
+      const changed = () => {
+        must(libc().utimensat(this.#folder, cstring(path), timespecs(["now", "now"]), 0), "utimensat");
+        const stat = attributes(this.#folder, path);
+        return typeof stat === "number" ? "" : `${stat.ctime}.${stat.ctimeNsec}`;
+      };
+      for (const first = changed(); changed() === first;);
+    }
   }
 
   /** Times of modification and of change, by inode. */
@@ -218,10 +352,10 @@ class Side {
     return words.join(", ");
   }
 
-  /** Whether it is what a WHITEOUT left. Devices are not opened where the mount has `nodev`. */
-  #isDevice(path: string): boolean {
+  /** The type of a file; 0 where there is none. */
+  #type(path: Uint8Array): number {
     const stat = attributes(AT_FDCWD, path);
-    return typeof stat !== "number" && (stat.mode & S_IFMT) === S_IFCHR;
+    return typeof stat === "number" ? 0 : stat.mode & S_IFMT;
   }
 
   #list(fd: number): string | number {
@@ -229,21 +363,33 @@ class Side {
     return typeof found === "number" ? found : found.map(({ name, type }) => type + name).join(" ");
   }
 
-  #do(op: Exclude<Operation, { call: "watch" }>): string | number {
+  #do(op: Done): string | number {
     const c = libc();
     const fd = "slot" in op ? this.#slots[op.slot] : -1;
-    const path = "path" in op ? cstring(op.path) : new Uint8Array();
-    const newPath = "newPath" in op ? cstring(op.newPath) : new Uint8Array();
+    const path = "path" in op ? this.#path(op.path) : new Uint8Array();
+    const newPath = "newPath" in op ? this.#path(op.newPath) : new Uint8Array();
+    // Symbolic links of /proc are not looked at.
+    const follow = "follow" in op && (op.follow || /^@\d$/.test(op.path));
+    if (this.#exempt.unchecked && this.#who !== "root") {
+      const paths = ["path" in op ? op.path : "", "newPath" in op ? op.newPath : ""];
+      if (paths.some((path) => /(^|\/)\.\.?(\/|$)/.test(path))) return "dots";
+      if (op.call === "open" && this.#type(path) === S_IFIFO) return "a fifo";
+    }
     switch (op.call) {
       case "open": {
         // A FIFO without its other end is not waited for.
         let flags: number = c.O[op.access] | c.O.NONBLOCK | c.O.CLOEXEC;
         for (const flag of op.flags) flags |= c.O[flag satisfies keyof OpenFlags];
+        if (this.#exempt.path && op.flags.includes("PATH")) return "not told";
         const opened = c.open(path, flags, op.mode);
-        if (opened < 0) return this.#isDevice(op.path) ? "a device" : opened;
+        // What a WHITEOUT left is not opened where the mount has `nodev`.
+        if (opened < 0) return this.#type(path) === S_IFCHR ? "a device" : opened;
         c.close(fd);
-        this.#slots[op.slot] = opened;
-        return "opened";
+        const stat = attributes(opened);
+        const above = typeof stat !== "number" && this.#above.has(place(stat));
+        if (above) c.close(opened);
+        this.#slots[op.slot] = above ? -1 : opened;
+        return above ? "above" : "opened";
       }
       case "close":
         this.#slots[op.slot] = -1;
@@ -262,10 +408,24 @@ class Side {
       case "write": {
         const { length, offset } = op;
         const data = pattern(op.fill, length);
+        if (this.#exempt.rwf && op.how !== null && op.how !== "DSYNC") return "not told";
+        if (op.how !== null) {
+          return Number(thread.call("pwritev2", fd, [data], 1, offset ?? -1, 0, RWF[op.how]));
+        }
         return offset === null ? c.write(fd, data, length) : c.pwrite(fd, data, length, offset);
       }
-      case "truncate":
+      case "mmap":
+        return this.#mmap(fd, op.page * PAGE, op.length, op.fill);
+      case "setfl":
+        return c.fcntl(fd, F_SETFL, op.flags.reduce((flags, flag) => flags | c.O[flag], this.#kept(fd)));
+      case "ftruncate":
         return c.ftruncate(fd, op.length);
+      case "truncate": {
+        // Where that is its size, natively no time changes, but with O_TRUNC. To a FUSE server these look the same.
+        const stat = attributes(AT_FDCWD, path);
+        if (this.#watched !== null && typeof stat !== "number" && stat.size === op.length) return "as it is";
+        return Number(thread.call("truncate", path, op.length));
+      }
       case "fallocate":
         // What was allocated but not written may count as data, or does once it was looked at.
         this.#unclear ||= !op.flags.includes("PUNCH_HOLE");
@@ -282,9 +442,7 @@ class Side {
         this.#unclear = true;
         return c.copyFileRange(this.#slots[op.from], op.offset, this.#slots[op.to], op.toOffset, op.length, 0);
       case "link":
-        return c.linkat(AT_FDCWD, path, AT_FDCWD, newPath, op.follow ? AT_SYMLINK_FOLLOW : 0);
-      case "linkSlot":
-        return c.linkat(AT_FDCWD, cstring(`/proc/self/fd/${fd}`), AT_FDCWD, newPath, AT_SYMLINK_FOLLOW);
+        return c.linkat(AT_FDCWD, path, AT_FDCWD, newPath, follow ? AT_SYMLINK_FOLLOW : 0);
       case "symlink":
         return c.symlinkat(cstring(op.target), AT_FDCWD, path);
       case "unlink":
@@ -292,16 +450,12 @@ class Side {
       case "rmdir":
         return c.unlinkat(AT_FDCWD, path, AT_REMOVEDIR);
       case "readlink":
-        return linkTarget(AT_FDCWD, op.path);
+        return op.path.startsWith("@") ? "a link of /proc" : linkTarget(AT_FDCWD, op.path);
       case "readdir": {
         const opened = c.open(path, c.O.RDONLY | c.O.DIRECTORY | c.O.CLOEXEC, 0);
         const listed = opened < 0 ? opened : this.#list(opened);
         c.close(opened);
         return listed;
-      }
-      case "listxattr": {
-        const names = attributeNames(op.path);
-        return typeof names === "number" ? names : JSON.stringify(names);
       }
       case "mkdir":
         return c.mkdirat(AT_FDCWD, path, op.mode);
@@ -319,10 +473,10 @@ class Side {
         // A stranger's that changes nothing is refused where set-id bits would go. To a FUSE server it looks like the
         // request before a stranger's write, which must not be.
         if (op.uid === op.gid && op.uid === AS_IT_IS && this.#who !== "root") return "as it is";
-        return c.fchownat(AT_FDCWD, path, op.uid, op.gid, op.follow ? 0 : AT_SYMLINK_NOFOLLOW);
+        return c.fchownat(AT_FDCWD, path, op.uid, op.gid, follow ? 0 : AT_SYMLINK_NOFOLLOW);
       case "utimens": {
-        const set = c.utimensat(AT_FDCWD, path, timespecs([op.atime, op.mtime]), op.follow ? 0 : AT_SYMLINK_NOFOLLOW);
-        const stat = set < 0 ? set : attributes(AT_FDCWD, op.path, op.follow);
+        const set = c.utimensat(AT_FDCWD, path, timespecs([op.atime, op.mtime]), follow ? 0 : AT_SYMLINK_NOFOLLOW);
+        const stat = set < 0 ? set : attributes(AT_FDCWD, path, follow);
         if (typeof stat === "number") return stat;
         const atime = op.atime === "omit" ? "as it was" : time(stat.atime, stat.atimeNsec);
         return `atime ${atime} mtime ${time(stat.mtime, stat.mtimeNsec)}`;
@@ -330,23 +484,62 @@ class Side {
       case "access":
         return c.faccessat(AT_FDCWD, path, op.mode, AT_EACCESS);
       case "stat": {
-        const stat = attributes(AT_FDCWD, op.path, op.follow);
+        const stat = attributes(AT_FDCWD, path, follow);
         return typeof stat === "number" ? stat : describe(stat);
       }
-      case "setxattr":
-        return c.setxattr(path, cstring(op.name), pattern(1, op.length), XATTR[op.flag]);
+      case "setxattr": {
+        const call = follow ? "setxattr" : "lsetxattr";
+        return Number(thread.call(call, path, cstring(op.name), pattern(1, op.length), op.length, XATTR[op.flag]));
+      }
+      case "setfacl": {
+        const value = formatAcl(op.acl);
+        return Number(thread.call("setxattr", path, cstring(op.name), value, value.length, XATTR.any));
+      }
       case "getxattr":
-        return attributeValue(op.path, op.name);
+        return attributeValue(path, op.name, follow);
+      case "listxattr": {
+        const names = attributeNames(path, follow);
+        return typeof names === "number" ? names : JSON.stringify(names);
+      }
+      case "removexattr":
+        return Number(thread.call(follow ? "removexattr" : "lremovexattr", path, cstring(op.name)));
       case "become":
-        this.#who = op.who;
-        become("root");
-        if (op.who === "somebody") become(op.who);
+        become(this.#who = op.who);
+        return "";
+      case "forget":
+        this.#asRoot(this.#forget);
         return "";
       case "umask":
         libc().umask(op.mask);
         return "";
-      case "removexattr":
-        return c.removexattr(path, cstring(op.name));
     }
+  }
+
+  /** A path of an operation, for the calls. */
+  #path(path: string): Uint8Array {
+    return cstring(path.replace(/^@(\d)/, (_, slot) => `/proc/self/fd/${this.#slots[slot]}`));
+  }
+
+  /** Flags that an open file keeps whatever it is told. */
+  #kept(fd: number): number {
+    const { fcntl, O } = libc();
+    return O.NONBLOCK | (this.#exempt.append ? fcntl(fd, F_GETFL, 0) & O.APPEND : 0);
+  }
+
+  #mmap(fd: number, offset: number, length: number, fill: number | null): string | number {
+    const stat = attributes(fd);
+    if (typeof stat === "number") return stat;
+    // Beyond the end there is nothing to be looked at.
+    const there = Math.min(length, Math.max(0, stat.size - offset));
+    const protection = fill === null ? PROT_READ : PROT_READ | PROT_WRITE;
+    const mapped = thread.call("mmap", 0, length, protection, MAP_SHARED, fd, offset);
+    if (mapped < 0n) return Number(mapped);
+    if (fill !== null && there > 0) thread.poke(mapped, pattern(fill, there));
+    const found = there > 0 ? digest(thread.peek(mapped, there)) : "nothing";
+    // A hole that was looked at may count as data.
+    this.#unclear = true;
+    const synced = thread.call("msync", mapped, length, MS_SYNC);
+    thread.call("munmap", mapped, length);
+    return `${found}, msync ${synced}`;
   }
 }

@@ -3,6 +3,7 @@ import { AT_EMPTY_PATH, AT_REMOVEDIR, AT_SYMLINK_NOFOLLOW, Stat } from "../../ff
 import { libc } from "../../ffi/load.ts";
 import { cstring, decodeName } from "../../src/abi/text.ts";
 import { errnoName } from "../../src/errno.ts";
+import { ThisThread } from "../../src/testing/caller.ts";
 
 const STATX_BASIC = 0x7ff;
 const S_IFMT = 0o170000;
@@ -33,19 +34,20 @@ export function must(result: number, what: string): number {
 }
 
 /** The attributes of what a name in an open directory leads to, or of a descriptor; or a negative errno. */
-export function attributes(dirfd: number, name = "", follow = true): Stat | number {
+export function attributes(dirfd: number, name: string | Uint8Array = "", follow = true): Stat | number {
   const stat = new Stat();
   const flags = name === "" ? AT_EMPTY_PATH : follow ? 0 : AT_SYMLINK_NOFOLLOW;
-  const result = libc().statx(dirfd, cstring(name), flags, STATX_BASIC, stat);
+  const path = typeof name === "string" ? cstring(name) : name;
+  const result = libc().statx(dirfd, path, flags, STATX_BASIC, stat);
   return result < 0 ? result : stat;
 }
 
-// The clock's times are not those that an operation sets, which are all earlier.
+// The clock's times are not those that an operation sets, which are all earlier, or much later.
 const CLOCK = 1_600_000_000;
 
 /** A time that was set; of one that the clock gave, only that. */
 export function time(seconds: number, nanoseconds: number): string {
-  return seconds > CLOCK ? "now" : `${seconds}.${nanoseconds}`;
+  return seconds > CLOCK && seconds < 2 * CLOCK ? "now" : `${seconds}.${nanoseconds}`;
 }
 
 /**
@@ -92,6 +94,8 @@ export interface Entry {
   readonly name: string;
   /** As `ls -l` has it. */
   readonly type: string;
+  /** Its inode number, where a directory says so. */
+  readonly ino?: number;
 }
 
 /** The entries of an open directory, in an order of ours; or a negative errno. */
@@ -103,7 +107,8 @@ export function entries(fd: number): Entry[] | number {
     if (n === 0) break;
     for (let at = 0; at < n; at += view.getUint16(at + 16, true)) {
       const type = ENTRY_TYPES[buffer[at + 18]] ?? "?";
-      found.push({ name: decodeName(buffer, at + 19, buffer.indexOf(0, at + 19)), type });
+      const ino = Number(view.getBigUint64(at, true));
+      found.push({ name: decodeName(buffer, at + 19, buffer.indexOf(0, at + 19)), type, ino });
     }
   }
   return found.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
@@ -140,11 +145,12 @@ export interface Found {
 }
 
 /** Visits what a name in an open directory leads to, and all below it. */
-export function visit(dirfd: number, { name, type }: Entry, visitor: (found: Found) => void, path = name): void {
+export function visit(dirfd: number, { name, type, ino }: Entry, visitor: (found: Found) => void, path = name): void {
   const stat = attributes(dirfd, name, false);
   if (typeof stat === "number") throw new Error(`statx ${path}: ${errnoName(stat)}`);
   const actual = TYPES[stat.mode & S_IFMT];
   if (actual !== type) throw new Error(`${path}: listed as "${type}", but found to be "${actual}"`);
+  if (ino !== undefined && ino !== stat.ino) throw new Error(`${path}: listed as inode ${ino}, but it is ${stat.ino}`);
   const fd = type === "d" || type === "-" ? opened(dirfd, name) : -1;
   try {
     visitor({ path, dirfd, name, stat, fd });
@@ -154,16 +160,20 @@ export function visit(dirfd: number, { name, type }: Entry, visitor: (found: Fou
   }
 }
 
+/** Has the calls on symbolic links themselves. */
+const thread = new ThisThread();
+const room = new Uint8Array(4096);
+
 /** Names of extended attributes, in an order of ours; or a negative errno. */
-export function attributeNames(path: string): string[] | number {
-  const n = libc().listxattr(cstring(path), buffer);
-  return n < 0 ? n : decodeName(buffer, 0, n).split("\0").slice(0, -1).sort();
+export function attributeNames(path: Uint8Array, follow = true): string[] | number {
+  const n = Number(thread.call(follow ? "listxattr" : "llistxattr", path, room, room.length));
+  return n < 0 ? n : decodeName(room, 0, n).split("\0").slice(0, -1).sort();
 }
 
 /** The value of an extended attribute, or the errno. */
-export function attributeValue(path: string, name: string): string {
-  const n = libc().getxattr(cstring(path), cstring(name), buffer);
-  return n < 0 ? errnoName(n) : `${n} bytes ${digest(buffer.subarray(0, n))}`;
+export function attributeValue(path: Uint8Array, name: string, follow = true): string {
+  const n = Number(thread.call(follow ? "getxattr" : "lgetxattr", path, cstring(name), room, room.length));
+  return n < 0 ? errnoName(n) : `${n} bytes ${digest(room.subarray(0, n))}`;
 }
 
 /** The target of a symbolic link, or the errno. */
@@ -184,13 +194,10 @@ export function snapshot(folder: number, top: Entry): Map<string, string> {
     const type = stat.mode & S_IFMT;
     if (type === S_IFLNK) words.push(linkTarget(dirfd, name));
     if (type === S_IFREG) words.push(content(fd, stat.size));
-    // There is no lgetxattr here: what a link has cannot be seen.
-    if (fd !== -1) {
-      const held = `/proc/self/fd/${fd}`;
-      const names = attributeNames(held);
-      if (typeof names === "number") words.push(`listxattr: ${errnoName(names)}`);
-      else for (const name of names) words.push(`${JSON.stringify(name)}: ${attributeValue(held, name)}`);
-    }
+    const held = cstring(`/proc/self/fd/${dirfd}/${name}`);
+    const names = attributeNames(held, false);
+    if (typeof names === "number") words.push(`listxattr: ${errnoName(names)}`);
+    else for (const name of names) words.push(`${JSON.stringify(name)}: ${attributeValue(held, name, false)}`);
     lines.set(path, words.join(", "));
   });
   return lines;

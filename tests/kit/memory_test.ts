@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
-import { errnoName, errnoOf } from "../../src/errno.ts";
+import type { Negotiated } from "../../src/fs/filesystem.ts";
 import { type DirEntry, makedev, ROOT_ID, type SetattrArgs } from "../../src/fs/types.ts";
 import { memory } from "../../src/kit/memory.ts";
 import { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
 import { LINK_MAX } from "../../src/kit/memory/tree.ts";
+import { code } from "../support/errno.ts";
 import { test } from "../support/harness.ts";
 
 const ROOT = { uid: 0, gid: 0 };
@@ -13,15 +14,6 @@ const [FIFO, CHR, DIR, BLK, REG, LNK, SOCK] = [0o010000, 0o020000, 0o040000, 0o0
 const [O_EXCL, O_TRUNC, O_APPEND] = [0o200, 0o1000, 0o2000];
 const [NOREPLACE, EXCHANGE, WHITEOUT] = [1, 2, 4];
 const PAGE = 4096;
-
-function code(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return errnoName(errnoOf(error));
-  }
-  return "nothing thrown";
-}
 
 const text = (s: string) => new TextEncoder().encode(s);
 
@@ -549,20 +541,33 @@ test("memory: create makes and opens, or opens what is there", () => {
   assertEquals(code(() => k.file("d")), "EISDIR");
 });
 
-test("memory: reads end with the file, appends begin there", () => {
+test("memory: reads end with the file, writes go where the kernel says", () => {
   const k = new Kernel();
   const id = k.file("f");
   assertEquals(k.write(id, 0, "hello"), 5);
-  assertEquals(k.write(id, 0, " world", { flags: O_APPEND }), 6);
+  assertEquals(k.write(id, 5, " world", { flags: O_APPEND }), 6);
   assertEquals(k.read(id), "hello world");
   assertEquals(k.read(id, 6, 3), "wor");
   assertEquals(k.read(id, 11), "");
   assertEquals(k.read(id, 100), "");
-  const data = text("J");
-  k.fs.write({ nodeid: id, fh: 0, offset: 0, data, flags: O_APPEND, fromCache: true, killSuidgid: false }, USER);
-  assertEquals(k.read(id), "Jello world", "the page cache knows the place");
+  assertEquals(k.write(id, 0, "J", { flags: O_APPEND }), 1);
+  assertEquals(k.read(id), "Jello world", "RWF_NOAPPEND, of which the kernel says nothing");
   assertEquals(k.stat(id).size, 11);
   assertEquals(k.stat(id).blocks, 8);
+});
+
+test("memory: the kernel that collects writes keeps the times", () => {
+  for (const flags of [[], ["FUSE_WRITEBACK_CACHE"]]) {
+    const k = new Kernel();
+    k.fs.init({ negotiated: { flags: new Set(flags) } as unknown as Negotiated });
+    const id = k.file("f");
+    const write = (fromCache: boolean) => {
+      k.age(id);
+      k.fs.write({ nodeid: id, fh: 0, offset: 0, data: text("x"), flags: 0, fromCache, killSuidgid: false }, USER);
+      return k.touched(id);
+    };
+    assertEquals([write(true), write(false)], [flags.length > 0 ? "" : "mc", "mc"]);
+  }
 });
 
 test("memory: data goes only into regular files", () => {
@@ -810,6 +815,9 @@ test("memory: lseek finds data and holes", () => {
   assertEquals(seek(3 * PAGE, HOLE), 4 * PAGE);
   assertEquals(code(() => seek(4 * PAGE, DATA)), "ENXIO");
   assertEquals(code(() => seek(0, 0)), "EINVAL");
+  k.write(nodeid, 2 ** 40, "far");
+  assertEquals([seek(4 * PAGE, DATA), seek(2 ** 40 + 1, DATA)], [2 ** 40, 2 ** 40 + 1]);
+  assertEquals([seek(4 * PAGE, HOLE), seek(2 ** 40, HOLE)], [4 * PAGE, 2 ** 40 + 3]);
 });
 
 test("memory: copyFileRange copies between files and inside one", () => {

@@ -1,21 +1,17 @@
 /** The file system in memory: what the kernel asks, done on a tree of inodes. */
 import { FuseError } from "../../errno.ts";
 import type { Connection, Filesystem } from "../../fs/filesystem.ts";
-import type * as t from "../../fs/types.ts";
 import {
-  type DirectoryInode,
-  type FileInode,
-  type Inode,
-  S_IFBLK,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFIFO,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  S_IFSOCK,
-} from "./inode.ts";
-import type { Caller } from "../permissions.ts";
+  FALLOC_FL_KEEP_SIZE,
+  FALLOC_FL_PUNCH_HOLE,
+  FALLOC_FL_ZERO_RANGE,
+  SEEK_DATA,
+  SEEK_HOLE,
+} from "../../fs/flags.ts";
+import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
+import type * as t from "../../fs/types.ts";
+import { type DirectoryInode, type FileInode, type Inode } from "./inode.ts";
+import { type Caller, setGidToRefuse } from "../permissions.ts";
 import { type Checks, guard } from "./guard.ts";
 import { byteLength, checkLength, NAME_MAX } from "./names.ts";
 import { PAGE } from "./chunk.ts";
@@ -67,14 +63,7 @@ const TARGET_MAX = 4095;
 // The same on all architectures that FUSE servers are built for here. Source: `asm-generic/fcntl.h`.
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
-const O_APPEND = 0o2000;
 const O_NOATIME = 0o1000000;
-// Source: `linux/falloc.h`.
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
-const FALLOC_FL_ZERO_RANGE = 16;
-const SEEK_DATA = 3;
-const SEEK_HOLE = 4;
 
 // The cache of the kernel is always right, since whatever changes goes through it.
 const OPENED: t.OpenReply = Object.freeze({ keepCache: true });
@@ -97,6 +86,9 @@ export class MemoryFilesystem implements Filesystem {
   readonly #passes = new Map<number, Pass>();
   #lastPass = 0;
   #masks = false;
+  /** The kernel sees to set-id bits, but for what it does not know of: the groups of who is not root. */
+  #kills = true;
+  #collects = false;
   #acls: boolean;
 
   /** A file system with nothing but a root. */
@@ -111,8 +103,11 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   init({ negotiated }: Pick<Connection, "negotiated">): void {
-    this.#masks = negotiated.flags.has("FUSE_DONT_MASK");
-    this.#acls ||= negotiated.flags.has("FUSE_POSIX_ACL");
+    const { flags } = negotiated;
+    this.#masks = flags.has("FUSE_DONT_MASK");
+    this.#kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
+    this.#collects = negotiated.flags.has("FUSE_WRITEBACK_CACHE");
+    this.#acls ||= flags.has("FUSE_POSIX_ACL");
   }
 
   // names
@@ -195,11 +190,12 @@ export class MemoryFilesystem implements Filesystem {
       inode.modified(now);
     } else inode.changed(now);
     if (chown || args.size !== undefined) dropCapabilities(inode, this.#account(inode));
+    const cut = this.#kills && args.size !== undefined && request.uid !== 0;
     // A change of owner ends set-user-id; where a mode comes with it, the kernel has seen to that.
     if (args.mode !== undefined) {
-      inode.setPermissions(args.mode);
+      inode.setPermissions(args.mode & ~setGidToRefuse(inode, args.mode, request));
       aclFollows(inode);
-    } else if (chown || args.killSuidgid) inode.dropSetId(request);
+    } else if (chown || cut || args.killSuidgid) inode.dropSetId(request);
     if (args.gid !== undefined) inode.gid = args.gid;
     if (args.atime === "now") inode.accessed(now);
     else if (args.atime !== undefined) [inode.atime, inode.atimeNsec] = [args.atime, args.atimeNsec ?? 0];
@@ -295,14 +291,14 @@ export class MemoryFilesystem implements Filesystem {
     return inode.body.read(offset, size);
   }
 
-  write({ nodeid, offset, data, flags, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
+  write({ nodeid, offset, data, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
     const inode = this.tree.file(nodeid);
-    // What comes from the page cache has its place already, whoever opened the file, and how.
-    const at = flags & O_APPEND && !fromCache ? inode.body.size : offset;
-    const written = inode.body.write(at, data);
+    // O_APPEND says nothing new: the kernel knows where the end is, and whether this write is to go there.
+    const written = inode.body.write(offset, data);
     if (data.length === 0) return 0;
     if (written === 0) throw this.#account(inode).shortage(PAGE);
-    this.#written(inode, killSuidgid ? request : null);
+    // The kernel that collects writes keeps the times of files, and says when they are others.
+    this.#written(inode, killSuidgid ? request : null, !(fromCache && this.#collects));
     return written;
   }
 
@@ -425,11 +421,11 @@ export class MemoryFilesystem implements Filesystem {
     if (this.#atime === "strictatime" || inode.atimeIsOld(now)) inode.accessed(now);
   }
 
-  /** The data was changed, by someone (not null) who may not keep set-user-id. */
-  #written(inode: FileInode, by: Caller | null): void {
+  /** The data was changed: just now, by someone (not null) who may not keep set-user-id. */
+  #written(inode: FileInode, by: Caller | null, now = true): void {
     if (by !== null) inode.dropSetId(by);
     dropCapabilities(inode, this.#account(inode));
-    inode.modified();
+    if (now) inode.modified();
   }
 }
 

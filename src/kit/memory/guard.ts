@@ -1,9 +1,11 @@
 /** The checks of permissions that the kernel would make, for a file system in memory that decides itself. */
 import { FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { FMODE_EXEC, RENAME_EXCHANGE } from "../../fs/flags.ts";
+import { S_ISVTX } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, SetxattrArgs } from "../../fs/types.ts";
 import { ACL_ACCESS } from "../acl.ts";
-import { checkAccess, checkSetattr, isMember, isOwner, maySticky, R_OK, W_OK, X_OK } from "../permissions.ts";
+import { checkAccess, checkSetattr, isMember, isOwner, mayLink, maySticky, R_OK, W_OK, X_OK } from "../permissions.ts";
 import { type DirectoryInode, type Inode, isDirectory } from "./inode.ts";
 import type { Tree } from "./tree.ts";
 import { accessAcl } from "./xattrs.ts";
@@ -16,13 +18,10 @@ export type Checks = {
   ) => void | Parameters<NonNullable<Filesystem[M]>>[0];
 };
 
-// Source: `asm-generic/fcntl.h`; the last is the kernel's own, of a file that is about to be executed: `linux/fs.h`.
+// Source: `asm-generic/fcntl.h`.
 const O_ACCMODE = 3;
 const O_TRUNC = 0o1000;
-const FMODE_EXEC = 0x20;
 const MODES = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK];
-const RENAME_EXCHANGE = 2;
-const S_ISVTX = 0o1000;
 
 /** The checks. Source: `path_resolution(7)`, and for each method its own page. */
 export function guard(tree: Tree): Checks {
@@ -60,7 +59,11 @@ export function guard(tree: Tree): Checks {
     mkdir: change,
     symlink: change,
     tmpfile: change,
-    link: ({ newParent }, request) => may(newParent, request, W_OK | X_OK),
+    link({ nodeid, newParent }, request) {
+      const inode = tree.nodes.at(nodeid);
+      if (!mayLink(inode, request, accessAcl(inode))) throw new FuseError("EPERM");
+      may(newParent, request, W_OK | X_OK);
+    },
     create(args, request) {
       const dir = tree.directory(args.parent);
       const found = dir.body.get(args.name);

@@ -1,11 +1,12 @@
 /** The whole of a file system in memory as a value of JSON, and back. */
 import { FuseError } from "../../errno.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../fs/mode.ts";
 import { Directory } from "./directory.ts";
-import { type DirectoryInode, Inode, isDirectory, isFile, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./inode.ts";
+import { type DirectoryInode, Inode, isDirectory, isFile } from "./inode.ts";
 import { byteLength, checkNewName } from "./names.ts";
 import { Pages } from "./pages.ts";
 import type { Space } from "./space.ts";
-import { Tree } from "./tree.ts";
+import { LINK_MAX, Tree } from "./tree.ts";
 import { sizeOf } from "./xattrs.ts";
 
 /** Seconds and nanoseconds. */
@@ -145,6 +146,7 @@ function give(tree: Tree, dir: DirectoryInode, name: string, inode: Inode): void
   checkNewName(name);
   const taken = dir.body.get(name) !== undefined || isDirectory(inode) && inode.nlink > 0;
   if (taken) throw invalid(`${JSON.stringify(name)} is there twice`);
+  if (!isDirectory(inode) && inode.nlink >= LINK_MAX) throw invalid(`a file has more than ${LINK_MAX} names`);
   dir.body.set(name, inode);
   if (isDirectory(inode)) {
     inode.nlink = 2;
