@@ -81,6 +81,8 @@ export const AT_EMPTY_PATH = 0x1000;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 /** linkat follows a symbolic link at the end. */
 export const AT_SYMLINK_FOLLOW = 0x400;
+/** faccessat asks for the effective user, not for the real one. */
+export const AT_EACCESS = 0x200;
 /** unlinkat removes a directory. */
 export const AT_REMOVEDIR = 0x200;
 /** The `*at` call does not mount what an automount point stands for. */

@@ -1,9 +1,10 @@
 /** A file of the file system that is asked about, to be tried as a backing file. */
 import type { Libc } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
+import { S_IFDIR, S_IFREG } from "../fs/mode.ts";
 import { isFuse } from "../mount/mountinfo.ts";
 import { pathOf } from "../mount/procfs.ts";
-import { placeOf, S_IFDIR, S_IFREG } from "./look.ts";
+import { placeOf } from "./look.ts";
 
 /** What lies at a path. */
 export interface Sample {

@@ -1,10 +1,9 @@
 /** Looking without touching: each answers undefined where there is nothing to be seen. */
 import { AT_EMPTY_PATH, AT_FDCWD, AT_STATX_DONT_SYNC, type Libc, Stat } from "../../ffi/libc.ts";
 import { cstring, decodeName } from "../abi/text.ts";
+import { S_IFMT } from "../fs/mode.ts";
 import { type MountEntry, parseMounts } from "../mount/mountinfo.ts";
 import { readFile } from "../mount/procfs.ts";
-
-export const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFCHR = 0o020000;
 
 /** Type, mode and owner. Source: `statx(2)`. */
 export const STATX_WHO = 0xb;

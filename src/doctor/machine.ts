@@ -1,12 +1,13 @@
 /** What this machine has. */
-import { AT_FDCWD, type Libc, type Stat } from "../../ffi/libc.ts";
+import { AT_EACCESS, AT_FDCWD, type Libc, type Stat } from "../../ffi/libc.ts";
 import { cstring, decodeName } from "../abi/text.ts";
 import { ERRNO, errnoName } from "../errno.ts";
+import { S_IFCHR, S_IFMT, S_IFREG } from "../fs/mode.ts";
 import { CONNECTIONS } from "../mount/control.ts";
 import { NO_DEVICE } from "../mount/kernel.ts";
 import { resolveOptions } from "../session/options.ts";
 import type { Finding } from "./finding.ts";
-import { mountsOf, numberOf, placeOf, S_IFCHR, S_IFMT, S_IFREG, statOf, STATX_WHO, textOf } from "./look.ts";
+import { mountsOf, numberOf, placeOf, statOf, STATX_WHO, textOf } from "./look.ts";
 import { atLeast } from "./release.ts";
 
 /** Release and architecture. */
@@ -60,7 +61,7 @@ export async function device(libc: Libc): Promise<Finding<boolean>> {
 /** Whether the device of CUSE is there. Opening it would make a connection, so it is only looked at. */
 export async function cuse(libc: Libc): Promise<Finding<boolean>> {
   const title = "/dev/cuse", path = "/dev/cuse", what = "for character devices";
-  const R_W = 6, AT_EACCESS = 0x200;
+  const R_W = 6;
   const stat = await statOf(libc, path, STATX_WHO);
   if (stat === undefined || !isDevice(stat, CUSE)) {
     const detail = stat === undefined ? "is not there" : `is not the device ${MISC}:${CUSE}`;

@@ -312,7 +312,7 @@ export interface WriteArgs {
   readonly offset: number;
   /** The bytes: borrowed until the answer, so copy what is kept. */
   readonly data: Uint8Array;
-  /** `O_*` flags of the open file. */
+  /** `O_*` flags of the open file. No O_APPEND with the writeback cache: `offset` is the end, which the file need not have reached. */
   readonly flags: number;
   /** Comes from the page cache, so the caller is unknown and `fh` may be another opener's (`FUSE_WRITE_CACHE`). */
   readonly fromCache: boolean;

@@ -10,8 +10,11 @@
  * @module
  */
 import { libc } from "../../ffi/load.ts";
+import { supplementaryGroups } from "../../ffi/status.ts";
 import { cstring } from "../abi/text.ts";
 import { FuseError } from "../errno.ts";
+import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP } from "../fs/mode.ts";
+import { endingSetIds } from "../fs/set_ids.ts";
 import type { Attr, Request, SetattrArgs } from "../fs/types.ts";
 import { type Acl, ACL_TAG } from "./acl.ts";
 
@@ -28,31 +31,13 @@ export const W_OK = 2;
 /** Executing a file, or entering a directory, is asked for. Source: `access(2)`. */
 export const X_OK = 1;
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_ISUID = 0o4000;
-const S_ISGID = 0o2000;
-const S_IXGRP = 0o010;
-const S_ISVTX = 0o1000;
-
 /**
  * The groups of a caller besides its `gid`, from `/proc/PID/status`; those that came with the request where that cannot
  * be read, as for a process of another pid namespace. The caller waits for the answer, so that the process is still the
  * one that asked. Costs some 20 μs. Source: `proc_pid_status(5)`.
  */
 export function groupsOf({ pid = 0, groups = [] }: Caller): readonly number[] {
-  if (pid <= 0) return groups;
-  const c = libc();
-  const fd = c.open(cstring(`/proc/${pid}/status`), c.O.RDONLY | c.O.CLOEXEC, 0);
-  if (fd < 0) return groups;
-  let text = "";
-  const part = new Uint8Array(4096);
-  const decoder = new TextDecoder();
-  // 65,536 groups do not fit into one page.
-  for (let n = c.read(fd, part); n > 0; n = c.read(fd, part)) text += decoder.decode(part.subarray(0, n));
-  c.close(fd);
-  const found = /^Groups:(.*)$/m.exec(text);
-  return found === null ? groups : found[1].trim().split(/\s+/).filter(Boolean).map(Number);
+  return pid <= 0 ? groups : supplementaryGroups(libc(), pid) ?? groups;
 }
 
 /** Whether the caller belongs to a group, as its first or one of the others. */
@@ -108,6 +93,30 @@ export function maySticky(directory: Owned, entry: Owned, caller: Caller): boole
   return !(directory.mode & S_ISVTX) || isOwner(entry, caller) || isOwner(directory, caller);
 }
 
+/**
+ * Whether the caller may give a file of somebody else's another name, where the machine protects hard links
+ * (`fs.protected_hardlinks`): only a regular one that the caller may read and write, and that is no set-id program. Access
+ * to the directory is another matter. Source: `proc_sys_fs(5)`.
+ */
+export function mayLink(inode: Owned, caller: Caller, acl: Acl | null = null): boolean {
+  if (isOwner(inode, caller)) return true;
+  const { mode } = inode;
+  const runsAsOther = mode & S_ISUID || (mode & (S_ISGID | S_IXGRP)) === (S_ISGID | S_IXGRP);
+  const harmless = (mode & S_IFMT) === S_IFREG && !runsAsOther && mayAccess(inode, caller, R_OK | W_OK, acl);
+  return harmless || !protectsHardlinks();
+}
+
+/** Whether the machine does; also where only root could tell, as is usual. */
+function protectsHardlinks(): boolean {
+  const c = libc();
+  const fd = c.open(cstring("/proc/sys/fs/protected_hardlinks"), c.O.RDONLY | c.O.CLOEXEC, 0);
+  if (fd < 0) return true;
+  const value = new Uint8Array(16);
+  const n = c.read(fd, value);
+  c.close(fd);
+  return n < 1 || value[0] !== 0x30;
+}
+
 /** Whether the caller may change the owner and group so. Source: `chown(2)`. */
 export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">, caller: Caller): boolean {
   if (caller.uid === 0) return true;
@@ -120,9 +129,22 @@ export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">,
  * Which of set-user-id and set-group-id end when the caller writes to a file, cuts it or changes its owner: the second
  * where the group may run the file, or the caller is not of the group. Source: `inode(7)`, `chown(2)`.
  */
-export function setIdsToDrop({ mode, gid = 0 }: Owned, caller: Caller): number {
-  const group = mode & S_ISGID && (mode & S_IXGRP || caller.uid !== 0 && !isMember(caller, gid));
-  return mode & S_ISUID | (group ? S_ISGID : 0);
+export function setIdsToDrop(inode: Owned, caller: Caller): number {
+  return endingSetIds(inode, (gid) => caller.uid === 0 || isMember(caller, gid));
+}
+
+/** Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then. Source: `chmod(2)`. */
+export function setGidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller): number {
+  return mode & S_ISGID && caller.uid !== 0 && !isMember(caller, gid) ? S_ISGID : 0;
+}
+
+/**
+ * Whether a mode does nothing but end set-id bits: so the kernel asks, in the writer's name, before a write by whom they
+ * do not outlast, where the file system has not taken that upon itself (`handleKillpriv`).
+ */
+export function endsSetIds({ mode }: Owned, to: number): boolean {
+  const ending = mode & S_ISUID | (mode & S_IXGRP ? mode & S_ISGID : 0);
+  return ending !== 0 && (to & 0o7777) === (mode & 0o7777 & ~ending);
 }
 
 /**
@@ -142,13 +164,15 @@ export function checkSetattr(inode: Owned, args: SetattrArgs, caller: Caller, ac
   if (caller.uid === 0) return args;
   const { mode, size, fh, atime, mtime } = args;
   if (!mayChown(inode, args, caller)) throw new FuseError("EPERM");
-  if (mode !== undefined && !isOwner(inode, caller)) throw new FuseError("EPERM");
+  if (mode !== undefined && !isOwner(inode, caller)) {
+    if (!endsSetIds(inode, mode) || !mayAccess(inode, caller, W_OK, acl)) throw new FuseError("EPERM");
+  }
   // An open file was checked when it was opened. Times come that way from the kernel's own cache of writes alone.
   if (fh === undefined) {
     const touched = isTouch(args) && !isOwner(inode, caller);
     if (size !== undefined || touched) checkAccess(inode, caller, W_OK, acl);
     else if ((atime !== undefined || mtime !== undefined) && !isOwner(inode, caller)) throw new FuseError("EPERM");
   }
-  if (mode === undefined || !(mode & S_ISGID) || isMember(caller, args.gid ?? inode.gid ?? 0)) return args;
-  return { ...args, mode: mode & ~S_ISGID };
+  const refused = mode === undefined ? 0 : setGidToRefuse({ ...inode, gid: args.gid ?? inode.gid }, mode, caller);
+  return refused ? { ...args, mode: mode! & ~refused } : args;
 }

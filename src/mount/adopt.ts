@@ -3,12 +3,12 @@ import { AT_EMPTY_PATH, type Libc, Stat } from "../../ffi/libc.ts";
 import { F_GETFD, F_GETFL, F_SETFD, F_SETFL, FD_CLOEXEC } from "../../ffi/process.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO } from "../errno.ts";
+import { S_IFCHR, S_IFMT } from "../fs/mode.ts";
 import { isConnected, type Mounted, mounted } from "./mounted.ts";
 import { findMount } from "./mountinfo.ts";
 import { connectionOf, pathOf } from "./procfs.ts";
 import { refusal } from "./refusal.ts";
 
-const S_IFMT = 0o170000, S_IFCHR = 0o020000;
 // Major and minor of /dev/fuse. Source: the kernel's `admin-guide/devices.txt`.
 const MISC = 10, FUSE = 229;
 const STATX_TYPE = 1;

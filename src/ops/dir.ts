@@ -16,7 +16,7 @@ export const opendir = op({
   method: "opendir",
   absent: "ok",
   builtin: true,
-  decode: (m) => ({ asked: openArgs(m), handle: 0 }),
+  decode: (m, context) => ({ asked: openArgs(m, context), handle: 0 }),
   shown: ({ asked }) => asked,
   call: (fs, { asked }, request): Awaitable<OpendirReply> => fs.opendir ? fs.opendir(asked, request) : OPENED,
   encode(reply, opened, args, { directories, negotiated }) {

@@ -14,6 +14,7 @@ import { fuse_dirent } from "../abi/structs.ts";
 import { encodeNameInto } from "../abi/text.ts";
 import { errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
+import { S_IFDIR } from "../fs/mode.ts";
 import type { Awaitable, DirEntries, DirEntry, Entry, Request } from "../fs/types.ts";
 import { putEntry } from "./encode.ts";
 import type { OpContext } from "./op.ts";
@@ -204,7 +205,7 @@ class Packer {
       for (const [i, name] of [".", ".."].entries()) {
         if (d.position !== i) continue;
         const ino = i === 0 ? nodeid : UNKNOWN_INO;
-        const dots = { name, ino, mode: 0o040000 };
+        const dots = { name, ino, mode: S_IFDIR };
         if (!this.#fits(dots)) return this.#full();
         this.#put(dots, i + 1, null);
         d.position = i + 1;

@@ -5,6 +5,7 @@ import type { Reply } from "../abi/message.ts";
 import { since } from "../abi/since.ts";
 import { type fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
+import { S_IFMT } from "../fs/mode.ts";
 import type { Attr, AttrReply, Awaitable, CreateReply, Entry, ForgetArgs, OpenReply } from "../fs/types.ts";
 import { addFile, type OpContext } from "./op.ts";
 
@@ -33,7 +34,6 @@ export function checkNumber(what: string, sum: number): void {
   if (!Number.isFinite(sum)) throw new TypeError(`${what} holds something that is not a number`);
 }
 
-const S_IFMT = 0o170000;
 const SUBMOUNT_SINCE = since("FUSE_ATTR_SUBMOUNT");
 
 /** `struct fuse_attr` of what an author answered, or the backing file knows better; fills what was left out. */

@@ -31,13 +31,19 @@ import type {
   WriteArgs,
 } from "../fs/types.ts";
 import { counted, created, forgetEntry, nothing, open as openReply, type Opening } from "./encode.ts";
-import type { OpenFile } from "./handles.ts";
-import { fileOf, NOBODY, op, type OpContext, removeFile } from "./op.ts";
+import { fileOf, NOBODY, op, type OpContext, type OpenFile, removeFile } from "./op.ts";
+
+// The same on all architectures. Source: `asm-generic/fcntl.h`.
+const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
 
 /** Arguments of open and opendir. */
-export function openArgs(m: Message): OpenArgs {
+export function openArgs(m: Message, { negotiated }: OpContext): OpenArgs {
   const { flags, open_flags } = m.struct(fuse_open_in);
-  return { nodeid: m.nodeid, flags, killSuidgid: (open_flags & flag.FUSE_OPEN_KILL_SUIDGID) !== 0 };
+  // The kernel says what O_TRUNC ends in the second version alone, and does nothing about it by itself in none.
+  const untold = (flags & O_TRUNC) !== 0 && m.uid !== 0 && !negotiated.flags.has("FUSE_HANDLE_KILLPRIV_V2");
+  const killSuidgid = untold || (open_flags & flag.FUSE_OPEN_KILL_SUIDGID) !== 0;
+  return { nodeid: m.nodeid, flags, killSuidgid };
 }
 
 /** Arguments of release and releasedir. */
@@ -65,8 +71,8 @@ export const open = op({
   method: "open",
   absent: "ok",
   builtin: true,
-  decode(m) {
-    const asked = openArgs(m);
+  decode(m, context) {
+    const asked = openArgs(m, context);
     return { asked, flags: asked.flags, thread: m.pid, handle: NONE };
   },
   shown: ({ asked }) => asked,
@@ -171,7 +177,8 @@ export const write = op({
       fh: file === null ? fh : file.fh,
       offset,
       data: m.data(size),
-      flags,
+      // The place that the kernel names is the end then. The file may be shorter, where more is still to be written.
+      flags: flags & O_APPEND && collects(context) ? flags & ~O_APPEND : flags,
       fromCache: (writeFlags & flag.FUSE_WRITE_CACHE) !== 0,
       killSuidgid: (writeFlags & flag.FUSE_WRITE_KILL_SUIDGID) !== 0,
     };
@@ -180,7 +187,7 @@ export const write = op({
   shown: ({ asked }) => asked,
   call(fs, { asked, file }, request) {
     const served = file?.decision.served;
-    if (served) return served.write(asked);
+    if (served) return served.write(asked, request);
     return fs.write ? fs.write(asked, request) : notServed();
   },
   encode: (reply, size, { asked: { data } }) =>
@@ -288,12 +295,19 @@ export const lseek = op({
     return { asked: { nodeid: m.nodeid, fh: file === null ? fh : file.fh, offset, whence }, file };
   },
   shown: ({ asked }) => asked,
-  call(fs, { asked, file }, request) {
+  call(fs, { asked, file }, request, context) {
+    // The kernel asks without having written what it collected: that would be taken for a hole.
+    if (collects(context)) notServed();
     if (fs.lseek) return fs.lseek(asked, request);
     return file?.decision.backed ? file.decision.backed.lseek(asked.offset, asked.whence) : notServed();
   },
   encode: (reply, offset) => reply.struct(fuse_lseek_out, { offset: counted("lseek", offset) }),
 });
+
+/** Whether the kernel collects writes. */
+function collects({ negotiated }: OpContext): boolean {
+  return negotiated.flags.has("FUSE_WRITEBACK_CACHE");
+}
 
 /** Nobody serves this request: the kernel asks no more, and helps itself where it can. */
 function notServed(): never {

@@ -3,16 +3,16 @@ import type { Message, Reply } from "../abi/message.ts";
 import type { OpcodeName } from "../abi/opcode.ts";
 import type { ErrnoName } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
+import type { Handles } from "../fs/handles.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
 import type { Directory } from "./directories.ts";
-import type { Handles, OpenFile } from "./handles.ts";
 
 /** A file whose data the session moves itself, without the author's methods. */
 export interface ServedFile {
   /** Reads; the bytes are borrowed until the next call where they are answered at once. */
   read(offset: number, size: number): Awaitable<Uint8Array>;
   /** Writes; answers how many bytes. */
-  write(args: WriteArgs): Awaitable<number>;
+  write(args: WriteArgs, caller: Request): Awaitable<number>;
 }
 
 /** What the session does for an open file where its author has no method for it. */
@@ -40,6 +40,15 @@ export interface OpenDecision {
   readonly flush?: (thread: number) => Awaitable<void>;
 }
 
+/** An open file. */
+export interface OpenFile {
+  readonly nodeid: number;
+  /** The author's number of it. */
+  readonly fh: number;
+  /** How it was opened. */
+  readonly decision: OpenDecision;
+}
+
 /** Chooses an open reply that the kernel accepts, and keeps count. */
 export interface OpenArbiter {
   /** Some files have a `flush`: the kernel must not be told that nobody wants to know of closes. */
@@ -51,7 +60,7 @@ export interface OpenArbiter {
   /** The attributes of an inode as its backing file has them now. */
   attributes(nodeid: number, attr: Attr): Attr;
   /** The author has agreed to a setattr. */
-  changed(args: SetattrArgs): void;
+  changed(args: SetattrArgs, caller: Request): void;
 }
 
 /** Of an inode without a backing file. */

@@ -8,8 +8,12 @@ import { cstring } from "../abi/text.ts";
 import { type Deferred, deferred } from "../deferred.ts";
 import { errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
-import type { Attr, Awaitable, WriteArgs } from "../fs/types.ts";
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
+import { S_ISGID, S_ISUID } from "../fs/mode.ts";
+import { endingSetIds } from "../fs/set_ids.ts";
+import type { Attr, Awaitable, Request, WriteArgs } from "../fs/types.ts";
 import { ExtentMap } from "./extents.ts";
+import { isMember } from "./process.ts";
 import type { Room } from "./room.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
@@ -18,6 +22,8 @@ import { go, type Steps } from "./steps.ts";
 export interface BackingOwner {
   readonly libc: Libc;
   readonly room: Room;
+  /** How often attributes with set-id bits were told, of whatever file. */
+  readonly setIdsTold: number;
   /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
   /** What its last handle left could not be handed over. */
@@ -26,9 +32,8 @@ export interface BackingOwner {
 
 const F_GETFL = 3;
 const EMPTY = cstring("");
-// Source: `fallocate(2)`.
-const KEEP_SIZE = 1, PUNCH_HOLE = 2;
 const STATX_BASIC_STATS = 0x7ff;
+const S_ISID = S_ISUID | S_ISGID;
 /** How often a mapping is looked for. */
 const MAPPED_MS = 512;
 
@@ -65,6 +70,8 @@ export class BackingFile implements Backing {
   readonly #owned: boolean;
   readonly #stat = new Stat();
   #closed = false;
+  /** There was no set-id bit when so many had been told; -1: that is not known. */
+  #plainAt = -1;
   /** To be closed as soon as nothing uses it. */
   #unwanted = false;
   /** Commits under way for a last release. */
@@ -103,6 +110,7 @@ export class BackingFile implements Backing {
   retain(nodeid: number): void {
     this.refs++;
     this.nodeid = nodeid;
+    this.#plainAt = -1;
   }
 
   /** A handle of it was released. The promise, where a commit takes its time, resolves when it has ended. */
@@ -212,9 +220,9 @@ export class BackingFile implements Backing {
     return into.subarray(0, n);
   }
 
-  write({ offset, data, flags, fromCache, killSuidgid }: WriteArgs): Awaitable<number> {
+  write({ offset, data, flags, fromCache, killSuidgid }: WriteArgs, caller: Request): Awaitable<number> {
     const { libc } = this.#owner;
-    if (killSuidgid) this.killSuidgid();
+    if (killSuidgid && data.length > 0) this.killSuidgid(caller);
     // The kernel counts the end by a size that may be old; pages of its cache know their place.
     const append = !fromCache && (flags & libc.O.APPEND) !== 0;
     if (this.map !== null && this.fd < 0) return this.map.write(data, append ? this.map.size : offset);
@@ -230,8 +238,10 @@ export class BackingFile implements Backing {
 
   fallocate(mode: number, offset: number, length: number): Awaitable<void> {
     if (this.fd < 0) {
-      if ((mode & ~KEEP_SIZE) === 0) return this.map!.allocateRange(offset, length, mode === KEEP_SIZE);
-      if (mode === (PUNCH_HOLE | KEEP_SIZE)) return this.map!.punch(offset, length);
+      if ((mode & ~FALLOC_FL_KEEP_SIZE) === 0) {
+        return this.map!.allocateRange(offset, length, mode === FALLOC_FL_KEEP_SIZE);
+      }
+      if (mode === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)) return this.map!.punch(offset, length);
       throw new FuseError("EOPNOTSUPP");
     }
     this.staged?.touch();
@@ -257,12 +267,17 @@ export class BackingFile implements Backing {
     else check("ftruncate", this.#owner.libc.ftruncate(this.fd, size));
   }
 
-  killSuidgid(): void {
-    if (this.fd < 0) return;
-    const { mode } = this.#statx();
-    // Set-group-id without group execute marks mandatory locks of old, and stays. Source: `chmod(2)`, `inode(7)`.
-    const kill = mode & 0o4000 | ((mode & 0o2010) === 0o2010 ? 0o2000 : 0);
-    if (kill !== 0) this.#owner.libc.fchmod(this.fd, mode & 0o7777 & ~kill);
+  /**
+   * Clears the set-id bits that a write by this caller ends. Like the kernel, which goes by the attributes that it was
+   * told, it looks for none where there were none since the last open.
+   */
+  killSuidgid(caller: Request): void {
+    const { libc, setIdsTold } = this.#owner;
+    if (this.fd < 0 || this.#plainAt === setIdsTold) return;
+    const { mode, gid } = this.#statx();
+    const kill = endingSetIds({ mode, gid }, (gid) => isMember(libc, caller, gid));
+    if (kill !== 0) libc.fchmod(this.fd, mode & 0o7777 & ~kill);
+    if ((mode & S_ISID & ~kill) === 0) this.#plainAt = setIdsTold;
   }
 
   /** The author's attributes, with what the file itself says. */

@@ -1,6 +1,7 @@
 /** Copies and comparisons of whole files. Holes cost nothing, and large files leave others their turn. */
 import type { Libc } from "../../ffi/libc.ts";
-import { copyAt, readAt, SEEK_DATA, SEEK_HOLE, Seeker } from "./descriptors.ts";
+import { SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
+import { copyAt, readAt, Seeker } from "./descriptors.ts";
 import type { Steps } from "./steps.ts";
 
 /** After so many bytes others get their turn. */

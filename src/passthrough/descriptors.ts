@@ -3,17 +3,11 @@ import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
-
-/** Whence of {@linkcode Seeker}. Source: `lseek(2)`. */
-export const SEEK_DATA = 3;
-export const SEEK_HOLE = 4;
+import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
+import { S_IFMT, S_IFREG } from "../fs/mode.ts";
 
 const F_GETFL = 3;
-const FALLOC_FL_KEEP_SIZE = 1;
-const FALLOC_FL_PUNCH_HOLE = 2;
 const STATX_TYPE_AND_SIZE = 0x201;
-const S_IFMT = 0o170000;
-const S_IFREG = 0o100000;
 
 /** Room for copies, bytes: made at the first one. */
 const ROOM = 256 * 1024;

@@ -1,19 +1,9 @@
 /** Extent maps: files that are assembled from stretches of other open files, and read and written through them. */
 import { deferred } from "../deferred.ts";
 import { FuseError } from "../errno.ts";
+import { SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
 import type { Awaitable } from "../fs/types.ts";
-import {
-  copyAt,
-  fileSize,
-  readAt,
-  reserveAt,
-  SEEK_DATA,
-  SEEK_HOLE,
-  Seeker,
-  writeAllAt,
-  writeAt,
-  zeroAt,
-} from "./descriptors.ts";
+import { copyAt, fileSize, readAt, reserveAt, Seeker, writeAllAt, writeAt, zeroAt } from "./descriptors.ts";
 import { checkExtents, type Extent, type ExtentRange } from "./extent.ts";
 import { Files } from "./files.ts";
 import { Missing } from "./missing.ts";

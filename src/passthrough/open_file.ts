@@ -3,11 +3,11 @@ import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { SEEK_END } from "../fs/flags.ts";
+import { S_IFBLK, S_IFDIR, S_IFMT, S_IFREG } from "../fs/mode.ts";
 
 const MFD_CLOEXEC = 1;
-const SEEK_END = 2;
 const STATX_TYPE = 1;
-const S_IFMT = 0o170000, S_IFREG = 0o100000, S_IFDIR = 0o040000, S_IFBLK = 0o060000;
 
 /** A file that extents may lie in, open until it is disposed of. */
 export interface OpenFile extends Disposable {

@@ -3,6 +3,7 @@ import { AT_EMPTY_PATH, type Libc, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { UTIME_OMIT } from "../fs/flags.ts";
 import type { Awaitable } from "../fs/types.ts";
 import { copyContent, sameContent } from "./contents.ts";
 import { fileSize, readAt, writeAllAt } from "./descriptors.ts";
@@ -18,7 +19,6 @@ const F_WRLCK = 1, F_UNLCK = 2;
 /** Ignored unless somebody asks for it. */
 const SIGURG = 23;
 const STATX_MTIME = 0x40;
-const UTIME_OMIT = 0x3ffffffe;
 const SECOND = 1_000_000_000;
 const NOTHING = new Uint8Array(0);
 const HERE = cstring("");

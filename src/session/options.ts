@@ -60,8 +60,9 @@ export interface SessionOptions {
   /**
    * The file system clears set-user-id and set-group-id bits where it is told to (`killSuidgid`), and by itself in
    * chown. Without it the kernel asks for `security.capability` before each single write, also before those that it
-   * makes itself by passthrough. `"v1"`: it clears them by itself in every write, truncate and chown. Default false.
-   * Since 7.33 (v1: 7.26).
+   * makes itself by passthrough. `"v1"`: the same for older kernels, which name no CAP_FSETID: everybody but root is told
+   * of, and a chown of a directory, which keeps its bits, too; before 7.31 it has to clear them by itself in writes past
+   * the page cache. Default false. Since 7.33 (v1: 7.26).
    */
   handleKillpriv?: boolean | "v1";
   /** The kernel checks POSIX ACLs, which the file system keeps as `system.posix_acl_*`. Implies `defaultPermissions`. Default false. Since 7.26. */

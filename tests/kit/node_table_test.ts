@@ -1,17 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { errnoName, errnoOf } from "../../src/errno.ts";
 import { NodeTable } from "../../src/kit/node_table.ts";
+import { code } from "../support/errno.ts";
 import { test } from "../support/harness.ts";
-
-/** The name of the errno that a call throws. */
-function code(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return errnoName(errnoOf(error));
-  }
-  return "nothing thrown";
-}
 
 test("NodeTable: the first value is the root, 1; the others follow", () => {
   const table = new NodeTable<string>();

@@ -87,7 +87,8 @@ export const ENTRY_C: Uint8Array = c("fuse_entry_out", {
   attr: ATTR_C,
 });
 
-const OPENED = {
+/** All that an open can be answered with but a backing file. */
+export const OPENED = {
   fh: FH,
   directIo: true,
   keepCache: true,

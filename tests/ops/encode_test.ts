@@ -4,6 +4,7 @@ import type { Attr, OpenReply } from "../../src/fs/types.ts";
 import { PLAIN, UNBACKED } from "../../src/ops/op.ts";
 import { c, connect, field, Wire } from "../support/wire.ts";
 import { test } from "../support/harness.ts";
+import { OPENED } from "./cases.ts";
 
 const TIMEOUTS: readonly [timeout: number | undefined, s: number, ns: number][] = [
   [undefined, 0, 0],
@@ -125,16 +126,7 @@ test("open: each property is its FOPEN bit", () => {
 test("open: with passthrough only the bits that the kernel takes beside it are left", () => {
   const wire = new Wire(
     {
-      open: () => ({
-        fh: 3,
-        backing: 7,
-        directIo: true,
-        keepCache: true,
-        nonSeekable: true,
-        stream: true,
-        noFlush: true,
-        parallelDirectWrites: true,
-      }),
+      open: () => ({ ...OPENED, fh: 3, backing: 7 }),
     },
     {},
     { ...UNBACKED, opened: () => ({ ...PLAIN, openFlags: 128, backingId: 2 ** 31 - 1 }) },

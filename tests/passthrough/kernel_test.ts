@@ -17,11 +17,15 @@ interface Place extends AsyncDisposable {
   readonly calls: Record<string, number>;
 }
 
-/** A mirror whose calls are counted, and whose open replies a test may change. */
-async function place(options: MountOptions = {}, change: (reply: OpenReply) => OpenReply = (r) => r): Promise<Place> {
+/** A mirror whose calls are counted, and whose open replies a test may change; `offers` backing files. */
+async function place(
+  options: MountOptions = {},
+  change: (reply: OpenReply) => OpenReply = (r) => r,
+  offers: boolean = options.passthrough ?? true,
+): Promise<Place> {
   const source = await tempDir(), mnt = await tempDir();
   const calls: Record<string, number> = {};
-  const own = mirror(source.path, { passthrough: options.passthrough ?? true });
+  const own = mirror(source.path, { passthrough: offers });
   const counted: Record<string, unknown> = {};
   for (const [name, method] of Object.entries(own)) {
     counted[name] = (...args: unknown[]) => {
@@ -240,6 +244,49 @@ print(*(oct(os.fstat(fd).st_mode) for fd in fds))
   assertEquals([done.stderr, done.stdout], ["", "0o106777 0o106777\n0o100777 0o100777\n"]);
   assertEquals((await run(["stat", "-c%a", p.source.join("before"), p.source.join("after")])).stdout, "777\n777\n");
   assertEquals(p.calls.write, undefined);
+});
+
+test("passthrough: who writes decides which set-id bits end, whoever moves the data", {
+  needs,
+  sanitize: false,
+}, async () => {
+  const script = `
+import os, sys
+os.chdir(sys.argv[1])
+for mode in 0o6777, 0o6767, 0o2767, 0o777:
+  for gid, groups in (65534, []), (65534, [4]), (4, []):
+    open("a", "w").close()
+    os.chown("a", 5, 4)
+    os.chmod("a", mode)
+    if os.fork() == 0:
+      os.setgroups(groups)
+      os.setresgid(gid, gid, gid)
+      os.setresuid(65534, 65534, 65534)
+      fd = os.open("a", os.O_WRONLY)
+      os.write(fd, b"a")
+      os.write(fd, b"b")
+      os._exit(0)
+    os.wait()
+    print(oct(mode), gid, groups, oct(os.stat("a").st_mode), flush=True)
+    os.unlink("a")
+`;
+  await using dir = await tempDir();
+  const native = await python(script, dir.path);
+  assertStringIncludes(native.stdout, "0o2767 65534 [] 0o100767\n0o2767 65534 [4] 0o102767\n0o2767 4 [] 0o102767\n");
+  const directIo = (reply: OpenReply) => ({ ...reply, directIo: true });
+  for (const passthrough of [true, false]) {
+    for (const change of [undefined, directIo]) {
+      for (const handleKillpriv of [true, "v1", false] as const) {
+        await using p = await place(
+          { passthrough, handleKillpriv, allowOther: true, defaultPermissions: true },
+          change,
+        );
+        const done = await python(script, p.mnt.path);
+        const how = { passthrough, direct: change !== undefined, handleKillpriv };
+        assertEquals({ ...how, said: done.stdout + done.stderr }, { ...how, said: native.stdout });
+      }
+    }
+  }
 });
 
 test("passthrough: with handleKillpriv the kernel asks for no capability before each write", {

@@ -17,6 +17,7 @@ import { stage, type StagedFile, type StageOptions } from "../../passthrough.ts"
 import { deferred } from "../../src/deferred.ts";
 import type { Device } from "../../src/device.ts";
 import { ERRNO } from "../../src/errno.ts";
+import { NOBODY } from "../../src/ops/op.ts";
 import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
 import { openFds, run, tempDir, test, until } from "../support/harness.ts";
 
@@ -652,7 +653,7 @@ test("stage: a file comes from bytes or a descriptor, whose position stays", asy
     const decision = r.opened(2, libc().O.WRONLY, { backing: r.register(stage({ ...commitsTo(commits), from })) });
     const data = new TextEncoder().encode("FROM");
     const write = { nodeid: 2, fh: 0, offset: 0, data, flags: 1, fromCache: false, killSuidgid: false };
-    assertStrictEquals(await decision.backed!.write(write), 4);
+    assertStrictEquals(await decision.backed!.write(write, NOBODY), 4);
     r.released(2, decision);
     assertEquals(commits, ["FROM a file"]);
   }
@@ -758,7 +759,7 @@ test("stage: a file that stays registered is handed over with each change", () =
     const opened = r.opened(2, libc().O.RDWR, { backing });
     const data = new TextEncoder().encode(word);
     const write = { nodeid: 2, fh: 0, offset: 0, data, flags: 2, fromCache: false, killSuidgid: false };
-    if (word) opened.backed!.write(write);
+    if (word) opened.backed!.write(write, NOBODY);
     r.released(2, opened);
   }
   assertEquals(commits, ["one", "two"]);

@@ -1,4 +1,4 @@
-/** tar and rsync: every kind of file and attribute, there and back. */
+/** tar, rsync, cp and mv: every kind of file and attribute, there and back. */
 import { assertEquals } from "@std/assert";
 import { onEach, type Place } from "./driver.ts";
 
@@ -76,4 +76,31 @@ onEach("rsync -aHAX: a tree goes in and out unchanged, and the second time there
     diff <(inventory in) <(inventory $OUTSIDE/tree)
   `;
   assertEquals(await place.sh(script), "");
+});
+
+onEach("cp -a and mv: a tree goes in and out unchanged; sparse files and large ones", { needs }, async (place) => {
+  await plant(place);
+  const script = `${INVENTORY}
+    cp -a $OUTSIDE/tree in
+    cp -a in copy
+    cp -a copy $OUTSIDE/back
+    mv $OUTSIDE/back moved
+    mv moved $OUTSIDE/back
+    for tree in in copy $OUTSIDE/back; do
+      diff -r --no-dereference $tree/deep $OUTSIDE/tree/deep
+      diff <(inventory $tree) <(inventory $OUTSIDE/tree)
+    done
+    cp --sparse=always in/sparse always
+    cp --sparse=never in/sparse never
+    cp --reflink=auto in/deep/er/large large
+    cmp always in/sparse; cmp never in/sparse; cmp large in/deep/er/large
+    test $(stat -c %b always) -lt 4096; test $(stat -c %b never) -ge 20480
+    head -c 20M /dev/urandom > $OUTSIDE/data
+    cp $OUTSIDE/data data
+    dd if=data of=$OUTSIDE/out bs=1M status=none
+    cat $OUTSIDE/data | cat > piped
+    cmp $OUTSIDE/data $OUTSIDE/out; cmp $OUTSIDE/data piped
+    (echo kept > x; echo new > y; mv --no-clobber y x; cat x y)
+  `;
+  assertEquals(await place.sh(script), "kept\nnew\n");
 });

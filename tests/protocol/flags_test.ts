@@ -123,22 +123,18 @@ test("handleKillpriv: who clears set-id bits when an ordinary user writes, trunc
     on: await run(true, directIo),
   });
   assertEquals(await asked(true), {
-    // The kernel knows that the mode changes with the size, and not what O_TRUNC does.
-    off: { setattr: [[0o100777, 3, undefined]], write: [true], open: [false, false] },
-    v1: { setattr: [[undefined, 3, undefined]], write: [true], open: [false, false] },
+    // The kernel knows that the mode changes with the size, and not what O_TRUNC does. Where it does not say so, we do.
+    off: { setattr: [[0o100777, 3, undefined]], write: [true], open: [false, true] },
+    v1: { setattr: [[undefined, 3, true]], write: [true], open: [false, true] },
     on: { setattr: [[undefined, 3, true]], write: [true], open: [false, true] },
   });
   assertEquals(await asked(false), {
     off: {
       setattr: [[0o100777, undefined, undefined], [undefined, 3, undefined]],
       write: [false],
-      open: [false, false],
+      open: [false, true],
     },
-    v1: {
-      setattr: [[undefined, undefined, undefined], [undefined, 3, undefined]],
-      write: [false],
-      open: [false, false],
-    },
+    v1: { setattr: [[undefined, undefined, true], [undefined, 3, true]], write: [false], open: [false, true] },
     on: { setattr: [[undefined, undefined, true], [undefined, 3, true]], write: [true], open: [false, true] },
   });
 });
@@ -157,7 +153,7 @@ test("handleKillpriv: without it capabilities are asked for before each write", 
 });
 
 test("handleKillpriv: chown always clears them, as the file system is told", kernel, async () => {
-  for (const handleKillpriv of [true, false]) {
+  for (const handleKillpriv of [true, "v1", false] as const) {
     await using fs = await serve(tree({ setattr: ({ uid }) => ({ attr: { ...ATTRS[2], uid } }) }), {
       handleKillpriv,
     });

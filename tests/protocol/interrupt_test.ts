@@ -15,6 +15,16 @@ function aborted({ signal }: Request): Promise<never> {
   });
 }
 
+/** A file whose reads last until they are aborted, and the request of the first. */
+function reading(): { inside: Promise<Request>; methods: Filesystem } {
+  const inside = deferred<Request>();
+  const read = (_: unknown, request: Request) => {
+    inside.resolve(request);
+    return aborted(request);
+  };
+  return { inside: inside.promise, methods: { ...direct, read } };
+}
+
 /** A client that reads `file`, a signal coming while it waits. */
 const IMPATIENT = `
   fd = opened("file")
@@ -77,16 +87,10 @@ test("signal: also where it is read only after the interrupt has come", kernel, 
 });
 
 test("signal: a client that is killed ends as soon as the handler gives up", kernel, async () => {
-  const inside = deferred<Request>();
-  await using fs = await serve(tree({
-    ...direct,
-    read(_, request) {
-      inside.resolve(request);
-      return aborted(request);
-    },
-  }));
+  const { inside, methods } = reading();
+  await using fs = await serve(tree(methods));
   await using client = await fs.start(`os.read(opened("file"), 1)`, { code: 128 + 9 });
-  const { signal, pid } = await inside.promise;
+  const { signal, pid } = await inside;
   assertEquals([signal.aborted, pid], [false, client.pid]);
   client.kill("SIGKILL");
   assertEquals(await client.rest(), []);
@@ -153,16 +157,10 @@ testWith(since(40), "signal: of a request that was sent again", async () => {
 });
 
 test("signal: aborted where the session ends before the answer", kernel, async () => {
-  const inside = deferred<Request>();
-  await using fs = await serve(tree({
-    ...direct,
-    read(_, request) {
-      inside.resolve(request);
-      return aborted(request);
-    },
-  }));
+  const { inside, methods } = reading();
+  await using fs = await serve(tree(methods));
   await using _client = await fs.start(`os.read(opened("file"), 1)`, { code: null });
-  const { signal } = await inside.promise;
+  const { signal } = await inside;
   assertEquals(await fs.session.unmount({ timeout: 50 }), "aborted");
   assert(signal.aborted);
 });

@@ -1,4 +1,5 @@
 /** Inodes of a file system in memory. */
+import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from "../../fs/mode.ts";
 import type { Attr } from "../../fs/types.ts";
 import { type Caller, setIdsToDrop } from "../permissions.ts";
 import { byteLength } from "./names.ts";
@@ -6,18 +7,6 @@ import { Directory } from "./directory.ts";
 import { PAGE } from "./chunk.ts";
 import { Pages } from "./pages.ts";
 
-/** Type bits of a mode, as `stat(2)` has them. Source: `inode(7)`. */
-export const S_IFMT = 0o170000;
-export const S_IFSOCK = 0o140000;
-export const S_IFLNK = 0o120000;
-export const S_IFREG = 0o100000;
-export const S_IFBLK = 0o060000;
-export const S_IFDIR = 0o040000;
-export const S_IFCHR = 0o020000;
-export const S_IFIFO = 0o010000;
-/** Permission bits with a meaning of their own. */
-export const S_ISUID = 0o4000;
-export const S_ISGID = 0o2000;
 const PERMISSIONS = 0o7777;
 
 /** What an inode is besides its attributes: data, names, the target of a symbolic link, or nothing. */

@@ -1,23 +1,12 @@
 /** The inodes of a file system in memory and the names that they have. */
 import { FuseError } from "../../errno.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../fs/flags.ts";
+import { S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG, S_ISGID } from "../../fs/mode.ts";
 import { ACL_ACCESS, ACL_DEFAULT, formatAcl, inheritAcl, parseAcl } from "../acl.ts";
 import { NodeTable } from "../node_table.ts";
 import type { Caller } from "../permissions.ts";
 import { Directory } from "./directory.ts";
-import {
-  type Body,
-  type DirectoryInode,
-  type FileInode,
-  Inode,
-  isDirectory,
-  isFile,
-  S_IFCHR,
-  S_IFDIR,
-  S_IFLNK,
-  S_IFMT,
-  S_IFREG,
-  S_ISGID,
-} from "./inode.ts";
+import { type Body, type DirectoryInode, type FileInode, Inode, isDirectory, isFile } from "./inode.ts";
 import { PAGE } from "./chunk.ts";
 import { byteLength, checkNewName } from "./names.ts";
 import { Pages } from "./pages.ts";
@@ -26,10 +15,6 @@ import { freeXattrs, sizeOf } from "./xattrs.ts";
 
 /** Most names of one file, as with ext4. Directories have no such limit. */
 export const LINK_MAX = 65_000;
-
-const RENAME_NOREPLACE = 1;
-const RENAME_EXCHANGE = 2;
-const RENAME_WHITEOUT = 4;
 
 /** What a new inode is to be. */
 export interface Made {

@@ -1,7 +1,8 @@
 /** Extended attributes of an inode in memory. Source: `xattr(7)`. */
 import { FuseError } from "../../errno.ts";
+import { S_IFLNK, S_ISGID } from "../../fs/mode.ts";
 import { type Acl, ACL_ACCESS, ACL_DEFAULT, aclMode, chmodAcl, formatAcl, isMinimal, parseAcl } from "../acl.ts";
-import { type Inode, isDirectory, S_IFLNK, S_ISGID } from "./inode.ts";
+import { type Inode, isDirectory } from "./inode.ts";
 import { byteLength, NAME_MAX } from "./names.ts";
 import type { Account } from "./space.ts";
 

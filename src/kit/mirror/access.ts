@@ -1,10 +1,8 @@
 /** Access, where the mirror decides about it. */
+import { AT_EACCESS } from "../../../ffi/libc.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import type { Context } from "./context.ts";
 import { check, procPath } from "./system.ts";
-
-/** faccessat asks for who makes the call, not for who started the process. Source: `linux/fcntl.h`. */
-export const AT_EACCESS = 0x200;
 
 type Access = Pick<Filesystem, "access">;
 

@@ -1,9 +1,9 @@
 /** What the groups of operations share. */
 import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import type { Connection } from "../../fs/filesystem.ts";
+import { Handles } from "../../fs/handles.ts";
 import type { OpenReply } from "../../fs/types.ts";
 import { type Caller, setIdsToDrop } from "../permissions.ts";
-import { Handles } from "./handles.ts";
 import type { Identity } from "./identity.ts";
 import type { Node } from "./node.ts";
 import type { OpenDirectory } from "./open_directory.ts";
@@ -12,6 +12,7 @@ import { STATX_MASK, type Tree } from "./tree.ts";
 
 /** An open file. */
 export interface OpenFile {
+  readonly node: Node;
   /** Its descriptor. */
   readonly fd: number;
   /** `O_*` flags it has now. */
@@ -23,12 +24,14 @@ export class Context {
   readonly tree: Tree;
   /** As whom calls are made. */
   readonly identity: Identity;
-  readonly files: Handles<OpenFile> = new Handles();
-  readonly directories: Handles<OpenDirectory> = new Handles();
+  readonly files: Handles<OpenFile> = new Handles("file");
+  readonly directories: Handles<OpenDirectory> = new Handles("directory");
   /** Whether descriptors are offered for passthrough. */
   passthrough: boolean;
   /** The kernel collects writes, and reads what they touch (`FUSE_WRITEBACK_CACHE`). */
   writeback = false;
+  /** The kernel sees to set-id bits, but for what it does not know of: the groups of who is not root. */
+  kills = true;
   /** Modes come without the caller's umask applied (`FUSE_DONT_MASK`). */
   dontMask = false;
 
@@ -44,6 +47,7 @@ export class Context {
     this.tree.connection = connection;
     this.writeback = flags.has("FUSE_WRITEBACK_CACHE");
     this.dontMask = flags.has("FUSE_DONT_MASK");
+    this.kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
     // The kernel has either of the two.
     if (this.writeback) this.passthrough = false;
   }
@@ -51,7 +55,7 @@ export class Context {
   /** The flags to open a file with, for those of the opener. */
   openFlags(flags: number): number {
     const { O } = this.tree.libc;
-    const passed = O.ACCMODE | O.TRUNC | O.NONBLOCK | O.SYNC | O.DSYNC | (this.tree.euid === 0 ? O.NOATIME : 0);
+    const passed = O.ACCMODE | O.TRUNC | O.NONBLOCK | O.SYNC | O.DSYNC | O.NOATIME;
     // O_DIRECT stays out: pages of the cache are not aligned as it wants them.
     if (!this.writeback) return flags & (passed | O.APPEND);
     const kept = flags & passed;
@@ -60,10 +64,18 @@ export class Context {
 
   /** Takes over the descriptor of a file. */
   opened(fd: number, flags: number, node: Node): OpenReply {
-    const fh = this.files.add({ fd, flags });
+    const fh = this.files.add({ node, fd, flags });
+    this.tree.opened(node, fd);
     // The page cache would end at the size. /proc is no backing file either.
     if (node.device.sizeless) return { fh, directIo: true };
     return this.passthrough ? { fh, backing: fd } : { fh };
+  }
+
+  /** Closes what {@linkcode opened} took over. */
+  release(fh: number): void {
+    const { node, fd } = this.files.remove(fh);
+    this.tree.closed(node, fd);
+    this.tree.libc.close(fd);
   }
 
   /**
@@ -71,10 +83,15 @@ export class Context {
    * the kernel did so already.
    */
   killSuidgid(fd: number, caller: Caller): void {
+    this.setIdsOf(fd, caller)();
+  }
+
+  /** {@linkcode Context.killSuidgid}, of what is ending now, to be called once the change that ends it was made. */
+  setIdsOf(fd: number, caller: Caller): () => void {
     const { libc, other } = this.tree;
-    if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return;
-    const drop = setIdsToDrop(other, caller);
-    if (drop !== 0) libc.chmod(procPath(fd), other.mode & 0o7777 & ~drop);
+    if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return () => {};
+    const mode = other.mode & 0o7777, drop = setIdsToDrop(other, caller);
+    return () => void (drop !== 0 && libc.chmod(procPath(fd), mode & ~drop));
   }
 
   /** Closes everything. */

@@ -16,6 +16,7 @@ export function directories({ tree, directories, identity }: Context): Required<
       const node = tree.node(nodeid);
       const path = tree.use(node);
       const fd = check("open", identity.as(request, () => tree.reopen(path, O.RDONLY | O.DIRECTORY)));
+      tree.opened(node, fd);
       return { fh: directories.add(new OpenDirectory(libc, fd, node)) };
     },
 
@@ -24,7 +25,9 @@ export function directories({ tree, directories, identity }: Context): Required<
     },
 
     releasedir({ fh }) {
-      libc.close(directories.remove(fh).fd);
+      const { node, fd } = directories.remove(fh);
+      tree.closed(node, fd);
+      libc.close(fd);
     },
 
     fsyncdir({ fh, datasync }) {

@@ -1,17 +1,17 @@
 /** Open files. */
+import { AT_EACCESS } from "../../../ffi/libc.ts";
 import { pages } from "../../../ffi/pages.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { FMODE_EXEC } from "../../fs/flags.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG } from "../../fs/mode.ts";
 import type { OpenReply, Request } from "../../fs/types.ts";
 import type { Context, OpenFile } from "./context.ts";
 import type { Node } from "./node.ts";
 import { X_OK } from "../permissions.ts";
-import { AT_EACCESS } from "./access.ts";
-import { check, procPath, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
+import { check, procPath } from "./system.ts";
 
 const F_SETFL = 4;
-/** Opened to be executed: the kernel's own. Source: `linux/fs.h`. */
-const FMODE_EXEC = 0x20;
 
 type Files = Pick<
   Filesystem,
@@ -43,6 +43,11 @@ export function openNode(
   } else fd = identity.as(request, open);
   if (fd === -ERRNO.EACCES && (used & O.ACCMODE) !== (flags & O.ACCMODE)) {
     used = used & ~O.ACCMODE | flags & O.ACCMODE;
+    fd = identity.as(request, open);
+  }
+  if (fd === -ERRNO.EPERM && used & O.NOATIME) {
+    // The opener may ask for it, who owns the file; a server that is another ordinary user may not.
+    used &= ~O.NOATIME;
     fd = identity.as(request, open);
   }
   check("open", fd);
@@ -84,7 +89,7 @@ export function files(context: Context): Required<Files> {
     },
 
     release({ fh }) {
-      libc.close(files.remove(fh).fd);
+      context.release(fh);
     },
 
     flush({ fh }) {

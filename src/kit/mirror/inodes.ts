@@ -1,18 +1,17 @@
 /** Attributes: of inodes, links and the file system. */
-import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import { AT_EACCESS, AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { UTIME_NOW, UTIME_OMIT } from "../../fs/flags.ts";
+import { S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, Statfs } from "../../fs/types.ts";
-import { isTouch } from "../permissions.ts";
+import { endsSetIds, isTouch, setGidToRefuse, W_OK } from "../permissions.ts";
 import type { Context } from "./context.ts";
 import type { Node } from "./node.ts";
-import { check, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFREG } from "./system.ts";
+import { check, EMPTY, procPath } from "./system.ts";
 import { STATX_MASK } from "./tree.ts";
 
-// utimensat(2)
-const UTIME_NOW = 0x3fffffffn;
-const UTIME_OMIT = 0x3ffffffen;
 const PATH_MAX = 4096;
 // "No change" for chown(2).
 const KEEP = 0xffffffff;
@@ -60,9 +59,28 @@ export function inodes(context: Context): Required<Inodes> {
     check("ftruncate", r);
   }
 
+  /** The permission bits that this caller may set so. */
+  function settable(node: Node, mode: number, request: Request): number {
+    if (mode & S_ISGID && request.uid !== 0) {
+      tree.stat(node);
+      mode &= ~setGidToRefuse(tree.st, mode, request);
+    }
+    return mode & 0o7777;
+  }
+
+  /** Whether the kernel asks for the mode before a write, in the name of who may write but change no mode. */
+  function isForWrite(node: Node, { mode, fh }: SetattrArgs, request: Request): boolean {
+    if (mode === undefined || !context.kills || !identity.acts || request.uid === 0) return false;
+    tree.stat(node);
+    if (!endsSetIds(tree.st, mode)) return false;
+    if (fh !== undefined) return true;
+    const fd = tree.use(node);
+    return identity.as(request, () => libc.faccessat(fd, procPath(fd), W_OK, AT_EACCESS)) === 0;
+  }
+
   function setTime(at: number, time: number | "now" | undefined, nsec = 0): void {
     times[at] = typeof time === "number" ? BigInt(time) : 0n;
-    times[at + 1] = time === undefined ? UTIME_OMIT : time === "now" ? UTIME_NOW : BigInt(nsec);
+    times[at + 1] = BigInt(time === undefined ? UTIME_OMIT : time === "now" ? UTIME_NOW : nsec);
   }
 
   function setTimes(node: Node, args: SetattrArgs, request: Request): void {
@@ -86,21 +104,28 @@ export function inodes(context: Context): Required<Inodes> {
     },
 
     setattr(args, request) {
-      const { nodeid, fh, size, uid, gid, mode } = args;
+      const { nodeid, fh, size, uid, gid } = args;
       const node = tree.node(nodeid);
+      const forWrite = isForWrite(node, args, request);
+      const mode = args.mode === undefined ? undefined : settable(node, args.mode, request);
+      const chown = uid !== undefined || gid !== undefined;
+      const untold = context.kills && (chown || size !== undefined) && request.uid !== 0;
+      const kills = (args.killSuidgid || untold) && node.type !== S_IFDIR;
+      const kill = kills ? context.setIdsOf(tree.use(node), request) : undefined;
       if (size !== undefined) truncate(node, fh, size, request);
-      if (uid !== undefined || gid !== undefined) {
+      if (chown) {
         const fd = tree.use(node);
         const chown = () => libc.fchownat(fd, EMPTY, uid ?? KEEP, gid ?? KEEP, AT_EMPTY_PATH);
         check("fchownat", identity.as(request, chown));
       }
-      if (args.killSuidgid && node.type !== S_IFDIR) context.killSuidgid(tree.use(node), request);
+      kill?.();
       // What changes nothing else changes the ctime still: `chown(2)` with neither owner nor group.
       if (asksNothing(args)) check("fchownat", libc.fchownat(tree.use(node), EMPTY, KEEP, KEEP, AT_EMPTY_PATH));
       if (mode !== undefined) {
         if (node.type === S_IFLNK) throw new FuseError("EOPNOTSUPP", "a symbolic link has no mode");
         const fd = tree.use(node);
-        check("chmod", identity.as(request, () => libc.chmod(procPath(fd), mode & 0o7777)));
+        const set = () => libc.chmod(procPath(fd), mode);
+        check("chmod", forWrite ? set() : identity.as(request, set));
       }
       if (args.atime !== undefined || args.mtime !== undefined) setTimes(node, args, request);
       stat(node, fh);

@@ -3,11 +3,12 @@ import { AT_EMPTY_PATH, AT_FDCWD, AT_REMOVEDIR, AT_SYMLINK_FOLLOW } from "../../
 import { cstring } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../fs/mode.ts";
 import type { CreateArgs, CreateReply, Entry, Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
 import { openNode } from "./files.ts";
 import type { Node } from "./node.ts";
-import { check, checkName, EMPTY, procPath, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "./system.ts";
+import { check, checkName, EMPTY, procPath } from "./system.ts";
 import { STATX_MASK } from "./tree.ts";
 
 // How often a name may appear and vanish again while it is opened.
@@ -147,7 +148,7 @@ export function making(context: Context): Required<Making> {
         if (node === undefined) continue;
         // The kernel thought that there is no such name: it is told to look again, and to follow what it finds.
         if (node.type === S_IFLNK && !(flags & O.NOFOLLOW)) throw new FuseError("ESTALE");
-        const reply = openNode(context, node, flags, false, request);
+        const reply = openNode(context, node, flags, request.uid !== 0, request);
         return { entry: tree.entry(tree.stat(node)), ...reply };
       }
       throw new FuseError("EBUSY", `the name ${name} comes and goes`);

@@ -1,13 +1,11 @@
 /** Names: finding, removing and renaming. */
 import { AT_REMOVEDIR } from "../../../ffi/libc.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../fs/flags.ts";
+import { S_IFDIR, S_IFMT } from "../../fs/mode.ts";
 import type { Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
-import { check, checkName, S_IFDIR, S_IFMT } from "./system.ts";
-
-const RENAME_NOREPLACE = 1;
-const RENAME_EXCHANGE = 2;
-const RENAME_WHITEOUT = 4;
+import { check, checkName } from "./system.ts";
 
 type Names = Pick<Filesystem, "lookup" | "forget" | "unlink" | "rmdir" | "rename">;
 

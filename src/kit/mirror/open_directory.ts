@@ -1,14 +1,15 @@
 /** An open folder, read in pieces. */
 import type { Libc } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
+import { SEEK_SET } from "../../fs/flags.ts";
+import { S_IFDIR } from "../../fs/mode.ts";
 import type { DirEntry } from "../../fs/types.ts";
 import { type Device, type Node, shownIno } from "./node.ts";
-import { check, S_IFDIR } from "./system.ts";
+import { check } from "./system.ts";
 
 const CHUNK = 32 * 1024;
 // struct linux_dirent64
 const OFF = 8, RECLEN = 16, TYPE = 18, NAME = 19;
-const SEEK_SET = 0;
 // "." and ".." come first, whatever the source's order is: so their numbers are those of the mirror.
 const DOTS = 2;
 
@@ -20,8 +21,9 @@ const DOTS = 2;
 export class OpenDirectory {
   /** Its descriptor. */
   readonly fd: number;
+  /** The folder. */
+  readonly node: Node;
   readonly #libc: Libc;
-  readonly #node: Node;
   readonly #device: Device;
   #chunk?: Uint8Array;
   #view!: DataView;
@@ -38,13 +40,13 @@ export class OpenDirectory {
   constructor(libc: Libc, fd: number, node: Node) {
     this.#libc = libc;
     this.fd = fd;
-    this.#node = node;
+    this.node = node;
     this.#device = node.device;
   }
 
   /** The entries behind a cookie, 0: all of them, as the folder is now. They are read as they are taken. */
   *entries(cookie: number): Generator<DirEntry> {
-    const node = this.#node;
+    const node = this.node;
     if (cookie === 0) {
       this.#seek(0);
       yield { name: ".", ino: shownIno(node.device, node.ino), mode: S_IFDIR, offset: 1 };

@@ -2,9 +2,8 @@
 import { libc } from "../../../ffi/load.ts";
 import { FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { W_OK } from "../permissions.ts";
 import { isSetting } from "./ioctls.ts";
-
-const W_OK = 2;
 
 function refuse(): never {
   throw new FuseError("EROFS", "the mirror is read-only");

@@ -2,15 +2,6 @@
 import { encodeNameInto } from "../../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../../errno.ts";
 
-/** Type bits of `st_mode`. Source: `inode(7)`. */
-export const S_IFMT = 0o170000;
-export const S_IFLNK = 0o120000;
-export const S_IFREG = 0o100000;
-export const S_IFDIR = 0o040000;
-export const S_IFCHR = 0o020000;
-/** Set-group-id. */
-export const S_ISGID = 0o2000;
-
 /** The result of a call, or its error thrown. */
 export function check(syscall: string, result: number, name?: string): number {
   if (result >= 0) return result;

@@ -18,11 +18,12 @@ import {
 import { cstring } from "../../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../../errno.ts";
 import type { Connection } from "../../fs/filesystem.ts";
+import { S_IFDIR, S_IFMT } from "../../fs/mode.ts";
 import { type Attr, type AttrReply, type Entry, makedev } from "../../fs/types.ts";
 import { NodeTable } from "../node_table.ts";
 import { Descriptors } from "./descriptors.ts";
 import { Device, inoOf, markOf, Node, shownIno } from "./node.ts";
-import { check, CStringBuffer, EMPTY, procPath, S_IFDIR, S_IFMT } from "./system.ts";
+import { check, CStringBuffer, EMPTY, procPath } from "./system.ts";
 
 /** STATX_BASIC_STATS and STATX_BTIME. */
 export const STATX_MASK = 0xfff;
@@ -74,6 +75,8 @@ export class Tree {
   /** The handshake's results, once it was done. */
   connection?: Connection;
   readonly #devices = new Map<number, Device>();
+  /** By what descriptors nodes are open: they lead there whatever others do to the names. */
+  readonly #open = new Map<Node, number[]>();
   readonly #limit: number;
   // One buffer a purpose: the names of a request, and those of a walk that happens in between.
   readonly #name = new CStringBuffer();
@@ -127,19 +130,33 @@ export class Tree {
   }
 
   /**
-   * The node's O_PATH descriptor; valid until another node's is asked for, unless pinned. ESTALE: no known name leads
-   * to the node any more.
+   * A descriptor of the node, by which nothing is read or written; valid until another node's is asked for, unless
+   * pinned. ESTALE: the node is not open, and no known name leads to it any more.
    */
   use(node: Node): number {
-    const fd = this.descriptors.get(node);
+    const fd = this.#kept(node);
     return fd >= 0 ? fd : this.#walk(node);
+  }
+
+  /** Notes that the node is open by this descriptor. */
+  opened(node: Node, fd: number): void {
+    const fds = this.#open.get(node);
+    if (fds === undefined) this.#open.set(node, [fd]);
+    else fds.push(fd);
+  }
+
+  /** Takes {@linkcode opened} back. */
+  closed(node: Node, fd: number): void {
+    const fds = this.#open.get(node)!;
+    if (fds.length === 1) this.#open.delete(node);
+    else fds.splice(fds.indexOf(fd), 1);
   }
 
   /** Runs with the descriptors of two nodes. */
   useBoth<R>(a: Node, b: Node, run: (a: number, b: number) => R): R {
     const first = this.use(a);
     if (a === b) return run(first, first);
-    const pinned = this.descriptors.pin(a);
+    const pinned = a.slot >= 0 && this.descriptors.pin(a);
     try {
       return run(first, this.use(b));
     } finally {
@@ -208,15 +225,15 @@ export class Tree {
 
   /** Fills `st` with the node's attributes, as they are now; answers the node. */
   stat(node: Node, flags = 0): Node {
-    const { libc, st, descriptors } = this;
+    const { libc, st } = this;
     const { parent } = node;
-    if (node.slot < 0 && node.device.local && parent !== undefined) {
+    const fd = this.#kept(node);
+    if (fd < 0 && node.device.local && parent !== undefined) {
       const dirfd = this.use(parent);
       const r = libc.statx(dirfd, this.#walked.set(node.name), NAMED, STATX_MASK, st);
       if (r < 0 || !this.#matches(node)) throw lost(node);
       return node;
     }
-    const fd = descriptors.get(node);
     check("statx", libc.statx(fd < 0 ? this.#walk(node) : fd, EMPTY, AT_EMPTY_PATH | flags, STATX_MASK, st));
     return node;
   }
@@ -359,6 +376,7 @@ export class Tree {
     this.descriptors.close();
     this.#nodes = new NodeTable();
     this.#devices.clear();
+    this.#open.clear();
   }
 
   #register(node: Node): void {
@@ -425,6 +443,12 @@ export class Tree {
     return node;
   }
 
+  /** A descriptor of the node that there is; -1: there is none. */
+  #kept(node: Node): number {
+    const fd = this.descriptors.get(node);
+    return fd >= 0 ? fd : this.#open.get(node)?.[0] ?? -1;
+  }
+
   /** Opens the node by way of the nearest folder above that has a descriptor. */
   #walk(node: Node): number {
     const { libc, descriptors } = this;
@@ -433,7 +457,7 @@ export class Tree {
     let at = node;
     // Where others move folders, what is known of them may run in a circle: a milestone is met again.
     let milestone: Node | undefined;
-    for (; (fd = descriptors.get(at)) < 0; at = at.parent) {
+    for (; (fd = this.#kept(at)) < 0; at = at.parent) {
       if (at.parent === undefined || at === milestone) throw lost(node);
       if ((way.length & way.length - 1) === 0) milestone = at;
       way.push(at);

@@ -2,8 +2,9 @@
 import { cstring, decodeName } from "../../abi/text.ts";
 import { ERRNO } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
+import { S_ISGID } from "../../fs/mode.ts";
 import type { Context } from "./context.ts";
-import { check, procPath, S_ISGID } from "./system.ts";
+import { check, procPath } from "./system.ts";
 
 // XATTR_SIZE_MAX and XATTR_LIST_MAX
 const MAX = 65536;

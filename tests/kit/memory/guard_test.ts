@@ -1,10 +1,15 @@
 import { assertEquals } from "@std/assert";
-import { errnoName, errnoOf } from "../../../src/errno.ts";
+import { libc } from "../../../ffi/load.ts";
 import type { Connection, Filesystem } from "../../../src/fs/filesystem.ts";
 import { type Entry, type Request, ROOT_ID } from "../../../src/fs/types.ts";
 import { ACL_ACCESS, ACL_DEFAULT, ACL_TAG, formatAcl } from "../../../src/kit/acl.ts";
 import { type Memory, memory } from "../../../src/kit/memory.ts";
+import { mayLink } from "../../../src/kit/permissions.ts";
+import { code } from "../../support/errno.ts";
 import { test } from "../../support/harness.ts";
+
+// Opened here, since it stays open.
+libc();
 
 const by = (uid: number, gid: number, ...groups: number[]) => ({ uid, gid, pid: 0, groups }) as unknown as Request;
 const ROOT = by(0, 0), ANN = by(1000, 1000, 50), BOB = by(1001, 1001, 50), EVE = by(1002, 1002);
@@ -17,15 +22,6 @@ type Called = {
 };
 const called = (fs: Memory) => fs as unknown as Called & Memory;
 const own = () => called(memory({ permissions: "own" }));
-
-function code(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return errnoName(errnoOf(error));
-  }
-  return "ok";
-}
 
 const mkdir = (fs: Called, name: string, mode: number, who = ANN, parent = ROOT_ID) =>
   fs.mkdir({ parent, name, mode, umask: 0 }, who).nodeid;
@@ -40,6 +36,19 @@ test("memory permissions: own: names stay with nobody, and are found by who may 
   assertEquals([look(ANN), look(BOB), look(ROOT)], ["ok", "EACCES", "ok"]);
   const entry = fs.lookup({ parent: dir, name: "f" }, ANN) as Entry;
   assertEquals([entry.entryTimeout, fs.lookup({ parent: dir, name: "g" }, ANN)?.entryTimeout], [0, 0]);
+});
+
+test("memory permissions: own: a file gets names from who may change it, in directories that they may change", () => {
+  const fs = own();
+  const nodeid = create(fs, "f", 0o666);
+  const dir = mkdir(fs, "d", 0o755);
+  let count = 0;
+  const link = (who: Request, newParent: number = ROOT_ID) =>
+    code(() => fs.link({ nodeid, newParent, newName: String(count++) }, who));
+  assertEquals([link(ANN), link(EVE), link(EVE, dir), link(ANN, dir)], ["ok", "ok", "EACCES", "ok"]);
+  fs.setattr({ nodeid, mode: 0o644 }, ROOT);
+  // Another machine may let everybody.
+  assertEquals(link(EVE), mayLink({ mode: 0o100644, uid: ANN.uid }, EVE) ? "ok" : "EPERM");
 });
 
 test("memory permissions: own: open, access and opendir by the class of the caller", () => {

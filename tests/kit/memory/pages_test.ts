@@ -1,20 +1,11 @@
 import { assert, assertEquals } from "@std/assert";
-import { errnoName, errnoOf } from "../../../src/errno.ts";
 import { CHUNK, PAGE } from "../../../src/kit/memory/chunk.ts";
 import { MAX_SIZE, Pages } from "../../../src/kit/memory/pages.ts";
 import { Space } from "../../../src/kit/memory/space.ts";
+import { code } from "../../support/errno.ts";
 import { test } from "../../support/harness.ts";
 
 const ROOMY = () => new Space(2 ** 40, 10);
-
-function code(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    return errnoName(errnoOf(error));
-  }
-  return "nothing thrown";
-}
 
 function bytes(length: number, value: number): Uint8Array {
   return new Uint8Array(length).fill(value);

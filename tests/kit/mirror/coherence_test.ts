@@ -81,6 +81,72 @@ for (const passthrough of [true, false]) {
     });
   });
 
+  test(
+    `mirror, ${how}: two processes append at the same time, one on each side, and lose nothing`,
+    { needs },
+    async () => {
+      await mounted({ passthrough }, async (source, mnt) => {
+        // 64 bytes a line: a write across the end of a page may come from the kernel in two parts.
+        const line = (who: string, i: number) => `${who} ${`${i}`.padEnd(61, who)}`;
+        await writeFile(source("log"), "");
+        const script = `
+        mapfile -t lines; exec 3>> "$1"
+        : > "$2"; while [ ! -e "$3" ]; do :; done
+        for line in "\${lines[@]}"; do echo "$line" >&3; done
+      `;
+        const append = (who: string, log: string, other: string) =>
+          run(["bash", "-euc", script, "bash", log, source(`../${who}`), source(`../${other}`)], {
+            input: Array.from({ length: 500 }, (_, i) => `${line(who, i)}\n`).join(""),
+          });
+        const done = await Promise.all([append("a", source("log"), "b"), append("b", mnt("log"), "a")]);
+        assertEquals(done.map(({ code, stderr }) => [code, stderr]), [[0, ""], [0, ""]]);
+        const text = await readFile(mnt("log"), "utf8");
+        assertEquals(await readFile(source("log"), "utf8"), text);
+        const lines = text.split("\n");
+        assertEquals(lines.length, 1001);
+        for (const who of ["a", "b"]) {
+          assertEquals(
+            lines.filter((each) => each.startsWith(who)),
+            Array.from({ length: 500 }, (_, i) => line(who, i)),
+          );
+        }
+      });
+    },
+  );
+
+  test(`mirror, ${how}: the kernel may forget everything: open files, folders and paths go on`, { needs }, async () => {
+    await mounted({ passthrough }, async (source, mnt) => {
+      const script = `
+        cd "$1"; for d in {1..20}; do mkdir d$d; for f in {1..50}; do echo $d $f > d$d/f$f; done; done; echo unlinked > gone
+        cd "$2"; exec 3<> d3/f3 4< gone 5< d4; rm gone
+        told() { find "$2" -printf '%i %m %s %P\\n' | sort; }
+        told "$@" > "$3"
+        (for turn in {1..5}; do told "$@" | cmp - "$3"; done) & walker=$!
+        cd d5
+        for turn in {1..20}; do
+          mount -i -o remount "$2"
+          cat f7; ls /proc/self/fd/5/ | wc -l
+        done | sort | uniq -c
+        wait $walker
+        cat <&3; echo more >&3; cat <&4; cat ../d3/f3 "$1/d3/f3"; stat -L -c '%h %s' /proc/self/fd/4
+      `;
+      const { code, stdout, stderr } = await run([
+        "bash",
+        "-euo",
+        "pipefail",
+        "-c",
+        script,
+        "bash",
+        source("."),
+        mnt("."),
+        source("../told"),
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      const held = "3 3\nunlinked\n3 3\nmore\n3 3\nmore\n0 9\n";
+      assertEquals(stdout.replace(/^ +/gm, ""), `20 5 7\n20 50\n${held}`);
+    });
+  });
+
   test(`mirror, ${how}: a mount in the source, and its end`, { needs }, async () => {
     await mounted({ passthrough }, async (source, mnt) => {
       await mkdir(source("m"));

@@ -2,7 +2,6 @@
 import process from "node:process";
 import type { Connection, Filesystem } from "../../../src/fs/filesystem.ts";
 import { type DirEntry, type Entry, type Request, ROOT_ID, type SetattrArgs } from "../../../src/fs/types.ts";
-import { errnoName, errnoOf } from "../../../src/errno.ts";
 import { type Mirror, mirror, type MirrorOptions } from "../../../src/kit/mirror.ts";
 import { libc } from "../../../ffi/load.ts";
 import { tempDir } from "../../support/harness.ts";
@@ -43,17 +42,6 @@ export const [NOREPLACE, EXCHANGE, WHITEOUT] = [1, 2, 4];
 type Called = { [K in keyof Filesystem]-?: (...args: Parameters<NonNullable<Filesystem[K]>>) => Answer<K> };
 type Answer<K extends keyof Filesystem> = K extends "readdir" ? Iterable<DirEntry>
   : Awaited<ReturnType<NonNullable<Filesystem[K]>>>;
-
-/** The errno that a call throws. */
-export function code(call: () => unknown): string {
-  try {
-    call();
-  } catch (error) {
-    if (errnoOf(error) === 0) throw error;
-    return errnoName(errnoOf(error));
-  }
-  return "nothing thrown";
-}
 
 /** Bytes of a string. */
 export const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
