@@ -39,12 +39,12 @@ async function compare(operations: string[], places: Record<string, string>): Pr
     const key = `${operation} ${name}`;
     return times.get(key) ?? times.set(key, []).get(key)!;
   };
-  const max = (rounds + 1) * operations.length * names.length;
+  const max = (rounds + 2) * operations.length * names.length;
   const bar = Deno.stderr.isTerminal()
     ? new ProgressBar({ writable: Deno.stderr.writable, max, clear: true, fmt })
     : null;
-  // Once around before it counts, for the compilers at work.
-  for (let round = -1; round < rounds; round++) {
+  // Twice around before it counts, for the compilers at work.
+  for (let round = -2; round < rounds; round++) {
     for (const operation of operations) {
       for (const name of names) {
         const time = await clientTime(places[name], operation, seconds);

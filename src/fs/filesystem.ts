@@ -44,7 +44,7 @@ export interface Negotiated {
  * t.Request} that says who asks, and answers with a value or a promise of it. A plain value is answered in the same
  * turn. To answer an error, throw a `FuseError`; what else is thrown becomes the errno it stands for, or EIO.
  *
- * A method that is absent has a sensible answer, given with each.
+ * A method that is absent has a sensible answer, given with each. Which there are is looked up once.
  *
  * @example
  * ```ts
@@ -138,7 +138,7 @@ export interface Filesystem {
   poll?(args: t.PollArgs, request: t.Request): t.Awaitable<number>;
   /** Reserves or punches. Absent: done to the backing file; EOPNOTSUPP to all callers without one. Since 7.19. Source: `fallocate(2)`. */
   fallocate?(args: t.FallocateArgs, request: t.Request): t.Awaitable<void>;
-  /** Finds data or a hole. Absent: looked for in the backing file; without one the kernel takes the whole file, and all others from then on, for data. So it does with the writeback cache, for it asks before it has written what it collected. Since 7.24. Source: `lseek(2)`. */
+  /** Finds data or a hole. Absent: looked for in the backing file; without one the kernel takes the whole file, and all others from then on, for data. Not called with the writeback cache, where all of a file counts as data: the kernel would ask before it has written what it collected. Since 7.24. Source: `lseek(2)`. */
   lseek?(args: t.LseekArgs, request: t.Request): t.Awaitable<number>;
   /** Copies within the file system; answers how many bytes. Absent: between backing files it is copied, else the kernel reads and writes. Since 7.28. Source: `copy_file_range(2)`. */
   copyFileRange?(args: t.CopyFileRangeArgs, request: t.Request): t.Awaitable<number>;

@@ -160,5 +160,19 @@ export interface Op<A, R> {
 /** Declares a row, its types inferred. All have one shape, so that the dispatcher finds any row's parts at one place. */
 export function op<A, R>(row: Op<A, R>): Op<A, R> {
   const { opcode, method, served, absent, silent, builtin, borrows, decode, shown, call, encode, undelivered } = row;
-  return { opcode, method, served, absent, silent, builtin, borrows, decode, shown, call, encode, undelivered };
+  const whole: { [K in keyof Required<Op<A, R>>]: Op<A, R>[K] } = {
+    opcode,
+    method,
+    served,
+    absent,
+    silent,
+    builtin,
+    borrows,
+    decode,
+    shown,
+    call,
+    encode,
+    undelivered,
+  };
+  return whole;
 }

@@ -71,7 +71,7 @@ export class Dispatcher {
   readonly #pending = new Map<number, Call>();
   /** Interrupts that came before their request, by the same number. */
   readonly #early = new Set<number>();
-  readonly #lacking: boolean[] = new Array(ROWS.length).fill(undefined);
+  readonly #lacking: (boolean | undefined)[] = new Array(ROWS.length).fill(undefined);
   #context: OpContext;
 
   constructor(fs: Filesystem, options: ResolvedOptions, hooks: DispatchHooks) {

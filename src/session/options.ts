@@ -34,7 +34,10 @@ export interface SessionOptions {
   parallelDirops?: boolean;
   /** Files opened with `directIo` can be mapped and shared. Default true. Since 7.39. */
   directIoAllowMmap?: boolean;
-  /** The kernel collects writes in its page cache. Excludes passthrough. Default false. Since 7.23. */
+  /**
+   * The kernel collects writes in its page cache. Excludes passthrough; holes are not found (`lseek`). Default false.
+   * Since 7.23.
+   */
   writebackCache?: boolean;
   /**
    * Cached data is dropped when a file's size or mtime changed behind the kernel, which asks for them before each read

@@ -67,8 +67,8 @@ export const LENIENCE: readonly string[] = [
   "Devices may be EACCES to open: FUSE mounts are `nodev` unless told otherwise.",
   "Errors that no caller can provoke on a file system in good health (EIO, ENFILE, ENOMEM, ESTALE, EUCLEAN, ...) are " +
   `answered by one that is told to fail, \`tests/posix/faulty.ts\`: ${ERRORS.length} of them for each system call, there ` +
-  "and, but for locks, which are the kernel's, through a mirror of it. What comes back is what was answered, but for what the kernel itself turns into something else, which the cases " +
-  "say.",
+  "and, but for locks, which are the kernel's, through a mirror of it. What comes back is what was answered, but for " +
+  "what the kernel itself turns into something else, which the cases say.",
   "EMLINK is provoked where a file may have no more than some 65,000 names (ext4, memory); elsewhere the case is skipped. " +
   "For directories there is none: ext4 and memory let them have any number. EDQUOT is provoked on btrfs, mirrors of it, " +
   "and memory; EIO on btrfs whose device fails, and mirrors of that.",
