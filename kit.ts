@@ -42,7 +42,7 @@ export {
   maySticky,
   type Owned,
   R_OK,
-  setIdsToDrop,
+  suidgidToDrop,
   W_OK,
   X_OK,
 } from "./src/kit/permissions.ts";

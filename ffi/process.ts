@@ -49,7 +49,8 @@ export async function spawn(libc: Libc, program: Program): Promise<number> {
     }
     for (const fd of inherited(libc, fds.length)) libc.posixSpawnFileActionsAddclose(actions, fd);
     if (cwd !== undefined) libc.posixSpawnFileActionsAddchdir(actions, cwd);
-    if (program.ownSession) libc.posixSpawnattrSetflags(attributes, POSIX_SPAWN_SETSID);
+    const refused = program.ownSession ? libc.posixSpawnattrSetflags(attributes, POSIX_SPAWN_SETSID) : 0;
+    if (refused < 0) return refused;
     const failed = await libc.posixSpawnpAsync(
       pid,
       argv[0],

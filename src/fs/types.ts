@@ -163,7 +163,10 @@ export interface SetattrArgs {
   readonly ctime?: number;
   /** Its ns. */
   readonly ctimeNsec?: number;
-  /** Clear set-user-id and set-group-id. Since 7.33. */
+  /**
+   * Clear set-user-id and set-group-id: who may not keep them changes owner or size, or is about to write, where nothing
+   * else is asked for. The latter also without the option `handleKillpriv`.
+   */
   readonly killSuidgid?: boolean;
   /** Who asks, where locks matter (truncate). */
   readonly lockOwner?: bigint;
@@ -221,7 +224,7 @@ export interface OpenArgs {
   readonly nodeid: number;
   /** `O_*` flags of the caller, without O_CREAT, O_EXCL and O_NOCTTY. */
   readonly flags: number;
-  /** Clear set-user-id and set-group-id, for O_TRUNC. Since 7.33. */
+  /** Clear set-user-id and set-group-id, for O_TRUNC. Also without the option `handleKillpriv`. */
   readonly killSuidgid: boolean;
 }
 
@@ -268,6 +271,8 @@ export interface CreateArgs extends NameArgs {
   readonly mode: number;
   /** The caller's umask. */
   readonly umask: number;
+  /** As in {@linkcode OpenArgs}, where the file exists by now. */
+  readonly killSuidgid: boolean;
 }
 
 /** Arguments of tmpfile: as create, without a name. Since 7.37. */
@@ -312,7 +317,11 @@ export interface WriteArgs {
   readonly offset: number;
   /** The bytes: borrowed until the answer, so copy what is kept. */
   readonly data: Uint8Array;
-  /** `O_*` flags of the open file. No O_APPEND with the writeback cache: `offset` is the end, which the file need not have reached. */
+  /**
+   * `O_*` flags of the open file. With O_APPEND `offset` is the end as the kernel knows it; where others write to the file
+   * as well, the end is the file system's to find. No O_APPEND with the writeback cache: `offset` is the end, which the
+   * file need not have reached.
+   */
   readonly flags: number;
   /** Comes from the page cache, so the caller is unknown and `fh` may be another opener's (`FUSE_WRITE_CACHE`). */
   readonly fromCache: boolean;

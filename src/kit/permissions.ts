@@ -10,16 +10,14 @@
  * @module
  */
 import { libc } from "../../ffi/load.ts";
-import { supplementaryGroups } from "../../ffi/status.ts";
 import { cstring } from "../abi/text.ts";
 import { FuseError } from "../errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP } from "../fs/mode.ts";
-import { endingSetIds } from "../fs/set_ids.ts";
-import type { Attr, Request, SetattrArgs } from "../fs/types.ts";
+import type { Attr, SetattrArgs } from "../fs/types.ts";
+import { type Caller, isMember, suidgidToDrop } from "../suidgid.ts";
 import { type Acl, ACL_TAG } from "./acl.ts";
 
-/** Who asks: a {@linkcode Request}, or as much of one as matters here. */
-export type Caller = Pick<Request, "uid" | "gid"> & Partial<Pick<Request, "pid" | "groups">>;
+export { type Caller, groupsOf, isMember, suidgidToDrop } from "../suidgid.ts";
 
 /** What is looked at of an inode. */
 export type Owned = Pick<Attr, "mode" | "uid" | "gid">;
@@ -30,20 +28,6 @@ export const R_OK = 4;
 export const W_OK = 2;
 /** Executing a file, or entering a directory, is asked for. Source: `access(2)`. */
 export const X_OK = 1;
-
-/**
- * The groups of a caller besides its `gid`, from `/proc/PID/status`; those that came with the request where that cannot
- * be read, as for a process of another pid namespace. The caller waits for the answer, so that the process is still the
- * one that asked. Costs some 20 μs. Source: `proc_pid_status(5)`.
- */
-export function groupsOf({ pid = 0, groups = [] }: Caller): readonly number[] {
-  return pid <= 0 ? groups : supplementaryGroups(libc(), pid) ?? groups;
-}
-
-/** Whether the caller belongs to a group, as its first or one of the others. */
-export function isMember(caller: Caller, gid: number): boolean {
-  return caller.gid === gid || caller.groups?.includes(gid) || groupsOf(caller).includes(gid);
-}
 
 /** Whether the caller is the owner, or root. */
 export function isOwner({ uid = 0 }: Owned, caller: Caller): boolean {
@@ -125,16 +109,8 @@ export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">,
   return (uid === undefined || uid === inode.uid) && (gid === undefined || gid === inode.gid || isMember(caller, gid));
 }
 
-/**
- * Which of set-user-id and set-group-id end when the caller writes to a file, cuts it or changes its owner: the second
- * where the group may run the file, or the caller is not of the group. Source: `inode(7)`, `chown(2)`.
- */
-export function setIdsToDrop(inode: Owned, caller: Caller): number {
-  return endingSetIds(inode, (gid) => caller.uid === 0 || isMember(caller, gid));
-}
-
 /** Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then. Source: `chmod(2)`. */
-export function setGidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller): number {
+export function sgidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller): number {
   return mode & S_ISGID && caller.uid !== 0 && !isMember(caller, gid) ? S_ISGID : 0;
 }
 
@@ -142,9 +118,27 @@ export function setGidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller)
  * Whether a mode does nothing but end set-id bits: so the kernel asks, in the writer's name, before a write by whom they
  * do not outlast, where the file system has not taken that upon itself (`handleKillpriv`).
  */
-export function endsSetIds({ mode }: Owned, to: number): boolean {
+export function isSuidgidRemoval({ mode }: Owned, to: number): boolean {
   const ending = mode & S_ISUID | (mode & S_IXGRP ? mode & S_ISGID : 0);
   return ending !== 0 && (to & 0o7777) === (mode & 0o7777 & ~ending);
+}
+
+/**
+ * Whether nothing is to change: so the kernel asks before a write that ends set-id bits, where it knows that the file
+ * system sees to them or does not know of any, and likewise for `chown(2)` with neither owner nor group.
+ */
+export function asksNothing({ size, uid, gid, mode, atime, mtime }: SetattrArgs): boolean {
+  return size === undefined && uid === undefined && gid === undefined && mode === undefined && atime === undefined &&
+    mtime === undefined;
+}
+
+/**
+ * Checks a change of nothing that comes before no write, since nobody has the file open for writing. EPERM: set-id bits
+ * would go, which are not the caller's to change. Source: `notify_change` in the kernel's `fs/attr.c`.
+ */
+export function checkEmptyChown(inode: Owned, caller: Caller): void {
+  if ((inode.mode & S_IFMT) === S_IFDIR || isOwner(inode, caller)) return;
+  if (suidgidToDrop(inode, caller) !== 0) throw new FuseError("EPERM");
 }
 
 /**
@@ -158,14 +152,22 @@ export function isTouch({ atime, mtime, mtimeNsec, ctime, ctimeNsec }: SetattrAr
 /**
  * Checks a change of attributes and answers it as it may be made: set-group-id goes where the caller is not of the
  * file's group. EPERM: owner, group, mode or times are not the caller's to change; EACCES: size, or the times to now.
- * Source: `chmod(2)`, `chown(2)`, `truncate(2)`, `utimensat(2)`.
+ * `written` says whether somebody has the file open for writing, since set-id bits end before a write; by default,
+ * whether the caller may write. Source: `chmod(2)`, `chown(2)`, `truncate(2)`, `utimensat(2)`.
  */
-export function checkSetattr(inode: Owned, args: SetattrArgs, caller: Caller, acl: Acl | null = null): SetattrArgs {
+export function checkSetattr(
+  inode: Owned,
+  args: SetattrArgs,
+  caller: Caller,
+  acl: Acl | null = null,
+  written?: boolean,
+): SetattrArgs {
   if (caller.uid === 0) return args;
   const { mode, size, fh, atime, mtime } = args;
   if (!mayChown(inode, args, caller)) throw new FuseError("EPERM");
   if (mode !== undefined && !isOwner(inode, caller)) {
-    if (!endsSetIds(inode, mode) || !mayAccess(inode, caller, W_OK, acl)) throw new FuseError("EPERM");
+    const writes = size !== undefined || (written ?? mayAccess(inode, caller, W_OK, acl));
+    if (!isSuidgidRemoval(inode, mode) || !writes) throw new FuseError("EPERM");
   }
   // An open file was checked when it was opened. Times come that way from the kernel's own cache of writes alone.
   if (fh === undefined) {
@@ -173,6 +175,6 @@ export function checkSetattr(inode: Owned, args: SetattrArgs, caller: Caller, ac
     if (size !== undefined || touched) checkAccess(inode, caller, W_OK, acl);
     else if ((atime !== undefined || mtime !== undefined) && !isOwner(inode, caller)) throw new FuseError("EPERM");
   }
-  const refused = mode === undefined ? 0 : setGidToRefuse({ ...inode, gid: args.gid ?? inode.gid }, mode, caller);
+  const refused = mode === undefined ? 0 : sgidToRefuse({ ...inode, gid: args.gid ?? inode.gid }, mode, caller);
   return refused ? { ...args, mode: mode! & ~refused } : args;
 }

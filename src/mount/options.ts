@@ -26,7 +26,7 @@ export interface MountOptions {
   maxRead?: number;
   /** An open and already mounted device descriptor to serve: nothing is mounted or guarded, all else is ignored. */
   fd?: number;
-  /** Whether a small process unmounts where this one dies without doing it. Default true. */
+  /** Whether two small shells unmount where this process dies without doing it. Default true. */
   autoUnmount?: boolean;
 }
 

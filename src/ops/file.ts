@@ -38,12 +38,16 @@ const O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
 
 /** Arguments of open and opendir. */
-export function openArgs(m: Message, { negotiated }: OpContext): OpenArgs {
+export function openArgs(m: Message, context: OpContext): OpenArgs {
   const { flags, open_flags } = m.struct(fuse_open_in);
-  // The kernel says what O_TRUNC ends in the second version alone, and does nothing about it by itself in none.
-  const untold = (flags & O_TRUNC) !== 0 && m.uid !== 0 && !negotiated.flags.has("FUSE_HANDLE_KILLPRIV_V2");
-  const killSuidgid = untold || (open_flags & flag.FUSE_OPEN_KILL_SUIDGID) !== 0;
-  return { nodeid: m.nodeid, flags, killSuidgid };
+  return { nodeid: m.nodeid, flags, killSuidgid: killsSuidgid(flags, open_flags, m.uid, context) };
+}
+
+/** Whether set-id bits end with an open: where O_TRUNC empties a file. */
+function killsSuidgid(flags: number, openFlags: number, uid: number, { negotiated }: OpContext): boolean {
+  // The kernel says so in the second version alone, and does nothing about it by itself in none.
+  const untold = (flags & O_TRUNC) !== 0 && uid !== 0 && !negotiated.flags.has("FUSE_HANDLE_KILLPRIV_V2");
+  return untold || (openFlags & flag.FUSE_OPEN_KILL_SUIDGID) !== 0;
 }
 
 /** Arguments of release and releasedir. */
@@ -103,13 +107,15 @@ export const create = op({
   opcode: "FUSE_CREATE",
   method: "create",
   absent: "ENOSYS",
-  decode(m) {
+  decode(m, context) {
     // The umask came with 7.12.
     const compat = m.minor < 12;
     const at = m.take(compat ? fuse_open_in.size : fuse_create_in.size);
     const [flags, mode] = [m.view.getUint32(at, true), m.view.getUint32(at + 4, true)];
-    const umask = compat ? 0 : m.view.getUint32(at + 8, true);
-    return { asked: { parent: m.nodeid, name: m.string(), flags, mode, umask }, flags, thread: m.pid, handle: NONE };
+    const [umask, openFlags] = compat ? [0, 0] : [m.view.getUint32(at + 8, true), m.view.getUint32(at + 12, true)];
+    const killSuidgid = killsSuidgid(flags, openFlags, m.uid, context);
+    const asked = { parent: m.nodeid, name: m.string(), flags, mode, umask, killSuidgid };
+    return { asked, flags, thread: m.pid, handle: NONE };
   },
   shown: ({ asked }) => asked,
   call: (fs, { asked }, request) => fs.create!(asked, request),

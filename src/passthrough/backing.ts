@@ -9,11 +9,9 @@ import { type Deferred, deferred } from "../deferred.ts";
 import { errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
-import { S_ISGID, S_ISUID } from "../fs/mode.ts";
-import { endingSetIds } from "../fs/set_ids.ts";
 import type { Attr, Awaitable, Request, WriteArgs } from "../fs/types.ts";
+import { suidgidToDrop } from "../suidgid.ts";
 import { ExtentMap } from "./extents.ts";
-import { isMember } from "./process.ts";
 import type { Room } from "./room.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
@@ -22,8 +20,6 @@ import { go, type Steps } from "./steps.ts";
 export interface BackingOwner {
   readonly libc: Libc;
   readonly room: Room;
-  /** How often attributes with set-id bits were told, of whatever file. */
-  readonly setIdsTold: number;
   /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
   /** What its last handle left could not be handed over. */
@@ -33,7 +29,6 @@ export interface BackingOwner {
 const F_GETFL = 3;
 const EMPTY = cstring("");
 const STATX_BASIC_STATS = 0x7ff;
-const S_ISID = S_ISUID | S_ISGID;
 /** How often a mapping is looked for. */
 const MAPPED_MS = 512;
 
@@ -70,8 +65,6 @@ export class BackingFile implements Backing {
   readonly #owned: boolean;
   readonly #stat = new Stat();
   #closed = false;
-  /** There was no set-id bit when so many had been told; -1: that is not known. */
-  #plainAt = -1;
   /** To be closed as soon as nothing uses it. */
   #unwanted = false;
   /** Commits under way for a last release. */
@@ -110,7 +103,6 @@ export class BackingFile implements Backing {
   retain(nodeid: number): void {
     this.refs++;
     this.nodeid = nodeid;
-    this.#plainAt = -1;
   }
 
   /** A handle of it was released. The promise, where a commit takes its time, resolves when it has ended. */
@@ -267,17 +259,12 @@ export class BackingFile implements Backing {
     else check("ftruncate", this.#owner.libc.ftruncate(this.fd, size));
   }
 
-  /**
-   * Clears the set-id bits that a write by this caller ends. Like the kernel, which goes by the attributes that it was
-   * told, it looks for none where there were none since the last open.
-   */
+  /** Clears the set-id bits that a write by this caller ends. Others may set them in the file at any time. */
   killSuidgid(caller: Request): void {
-    const { libc, setIdsTold } = this.#owner;
-    if (this.fd < 0 || this.#plainAt === setIdsTold) return;
-    const { mode, gid } = this.#statx();
-    const kill = endingSetIds({ mode, gid }, (gid) => isMember(libc, caller, gid));
-    if (kill !== 0) libc.fchmod(this.fd, mode & 0o7777 & ~kill);
-    if ((mode & S_ISID & ~kill) === 0) this.#plainAt = setIdsTold;
+    if (this.fd < 0) return;
+    const stat = this.#statx();
+    const drop = suidgidToDrop(stat, caller);
+    if (drop !== 0) this.#owner.libc.fchmod(this.fd, stat.mode & 0o7777 & ~drop);
   }
 
   /** The author's attributes, with what the file itself says. */

@@ -17,7 +17,6 @@ import { deferred } from "../deferred.ts";
 import type { Device } from "../device.ts";
 import { ERRNO, type ErrnoName, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
-import { S_IFDIR, S_IFMT, S_ISGID, S_ISUID } from "../fs/mode.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs } from "../fs/types.ts";
 import { BackingFile, type BackingOwner, check, type Opened } from "./backing.ts";
 import { ExtentMap } from "./extents.ts";
@@ -77,7 +76,6 @@ export interface RegistryHooks {
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
   readonly libc: Libc;
   readonly room: Room;
-  setIdsTold = 0;
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
@@ -382,8 +380,6 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   /** The attributes of an inode as its backing file has them now. */
   attributes(nodeid: number, attr: Attr): Attr {
     if (this.#inodes.size === 0) return attr;
-    // Who set them need not have done so through the file that is written.
-    if (attr.mode & S_ISID && (attr.mode & S_IFMT) !== S_IFDIR) this.setIdsTold++;
     const file = this.#inodes.get(nodeid)?.backing;
     return file && file.coherent ? file.attributes(attr) : attr;
   }
@@ -458,4 +454,3 @@ interface Opener {
 }
 
 const MFD_CLOEXEC = 1;
-const S_ISID = S_ISUID | S_ISGID;

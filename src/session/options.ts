@@ -62,10 +62,11 @@ export interface SessionOptions {
   dontMask?: boolean;
   /**
    * The file system clears set-user-id and set-group-id bits where it is told to (`killSuidgid`), and by itself in
-   * chown. Without it the kernel asks for `security.capability` before each single write, also before those that it
-   * makes itself by passthrough. `"v1"`: the same for older kernels, which name no CAP_FSETID: everybody but root is told
-   * of, and a chown of a directory, which keeps its bits, too; before 7.31 it has to clear them by itself in writes past
-   * the page cache. Default false. Since 7.33 (v1: 7.26).
+   * chown. Without it the kernel does most of that, and asks for `security.capability` before each single write, also
+   * before those that it makes itself by passthrough; the file system is still told with O_TRUNC, and by a setattr that
+   * changes nothing else. `"v1"`: as with it, for older kernels, which name no CAP_FSETID: everybody but root is
+   * told of, and a chown of a directory, which keeps its bits, too; before 7.31 it has to clear them by itself in writes
+   * past the page cache. Default false. Since 7.33 (v1: 7.26).
    */
   handleKillpriv?: boolean | "v1";
   /** The kernel checks POSIX ACLs, which the file system keeps as `system.posix_acl_*`. Implies `defaultPermissions`. Default false. Since 7.26. */

@@ -108,6 +108,9 @@ const OWN: Ways = [{ permissions: "own" }, { atomicOTrunc: true }];
 const COLLECTED: Ways = [{}, { ...CHECKED, writebackCache: true }];
 const KEPT: Ways = [{ entryTimeout: 60, attrTimeout: 60, negativeTimeout: 60, maxDescriptors: 16 }, CHECKED];
 
+/** Flags of a write that do not come along: here, and there where the source is asked. */
+const HERE = ["NOAPPEND"] as const, THERE = ["APPEND", "NOAPPEND"] as const;
+
 /** A mount that is tried, with what no server of it could do. */
 interface Tried extends System {
   readonly exemptions: Exemptions;
@@ -117,17 +120,21 @@ interface Tried extends System {
 const ORDINARY: readonly Tried[] = SYSTEMS.map((system) => ({
   ...system,
   exemptions: system.name === "memory"
-    ? {}
-    : { append: system.name.endsWith("with passthrough"), rwf: true, path: true },
+    ? { rwf: HERE }
+    : { append: system.name.endsWith("with passthrough"), rwf: THERE, path: true },
 }));
 
 /** Other ways to serve the same. */
 const OTHERS: readonly Tried[] = [
-  { name: "memory, which checks permissions itself", start: of("memory", OWN), exemptions: { unchecked: true } },
+  {
+    name: "memory, which checks permissions itself",
+    start: of("memory", OWN),
+    exemptions: { unchecked: true, rwf: HERE },
+  },
   {
     name: "mirror, checked by its source",
     start: of("mirror", OWN),
-    exemptions: { unchecked: true, append: true, rwf: true, path: true },
+    exemptions: { unchecked: true, append: true, rwf: THERE, path: true },
   },
   { name: "memory, where the kernel collects writes", start: of("memory", COLLECTED), exemptions: { data: true } },
   {
@@ -138,7 +145,7 @@ const OTHERS: readonly Tried[] = [
   {
     name: "mirror, with names kept for long and few descriptors",
     start: of("mirror", KEPT),
-    exemptions: { append: true, rwf: true, alone: true },
+    exemptions: { append: true, rwf: THERE, alone: true },
   },
 ];
 

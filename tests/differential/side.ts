@@ -12,7 +12,7 @@ import { cstring } from "../../src/abi/text.ts";
 import { errnoName } from "../../src/errno.ts";
 import { formatAcl } from "../../src/kit/acl.ts";
 import { ThisThread } from "../../src/testing/caller.ts";
-import type { FallocateFlag, Operation, Person, RenameFlag, Time } from "./operations.ts";
+import type { FallocateFlag, Operation, Person, RenameFlag, Time, WriteFlag } from "./operations.ts";
 import {
   attributeNames,
   attributes,
@@ -56,10 +56,10 @@ export interface Exemptions {
   /** The kernel moves the data: it gives the file below the flags of the open, and that one stays O_APPEND. */
   readonly append?: boolean;
   /**
-   * What is written to an O_APPEND file goes to its end, which is not where the kernel thinks when others write to the
-   * source: RWF_APPEND and RWF_NOAPPEND do not come along.
+   * What is written to an O_APPEND file goes to its end, which is not where the kernel thinks when others write to it, by
+   * another mount or in the source: RWF_NOAPPEND does not come along, nor RWF_APPEND where the source decides.
    */
-  readonly rwf?: boolean;
+  readonly rwf?: readonly WriteFlag[];
   /** Nobody is told of O_PATH: a file that is open so is out of reach once others removed it from the source. */
   readonly path?: boolean;
   /** What the kernel was told holds only where nobody else changes the source. */
@@ -408,7 +408,7 @@ class Side {
       case "write": {
         const { length, offset } = op;
         const data = pattern(op.fill, length);
-        if (this.#exempt.rwf && op.how !== null && op.how !== "DSYNC") return "not told";
+        if (op.how !== null && this.#exempt.rwf?.includes(op.how)) return "not told";
         if (op.how !== null) {
           return Number(thread.call("pwritev2", fd, [data], 1, offset ?? -1, 0, RWF[op.how]));
         }

@@ -14,6 +14,7 @@ import {
   test,
   until,
 } from "../support/harness.ts";
+import { guards, type Shells } from "../mount/guards.ts";
 import type { Mount } from "../support/mounts.ts";
 import { env, ROOT, runtimeIn } from "./driver.ts";
 import { ORDINARY, ordinaryPlace } from "./ordinary.ts";
@@ -203,8 +204,8 @@ if (RUNTIME === "deno") {
 test("examples: a mount that lost its server is named, and the remedy that is told works", options, async () => {
   await using who = await root();
   await using server = await startServer(who.as(who.example("hello")));
-  const guards = (await processes(who.mnt)).filter(({ line }) => line.includes("fusewire-guard"));
-  for (const { pid } of guards) process.kill(pid, "SIGKILL");
+  const shells = (await processes(who.mnt)).filter(({ line }) => line.includes("fusewire-guard"));
+  for (const { pid } of shells) process.kill(pid, "SIGKILL");
   assertEquals(await server.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
   assertEquals((await who.mounts()).map(({ path }) => path), [who.mnt]);
   const remedy = `umount -l ${who.mnt}`;
@@ -347,13 +348,13 @@ both("SIGTERM in the middle of work ends with 0", async (who) => {
 both("SIGKILL and SIGHUP leave no mount and no guard, though a process works in the mount", async (who) => {
   for (const signal of ["SIGKILL", "SIGHUP"] as const) {
     await using server = await startServer(who.as(who.example("passthrough")));
-    const guards = (await processes(who.mnt)).filter(({ line }) => line.includes("fusewire-guard"));
-    // The guard, and the shell that keeps watch for it.
-    assertEquals(guards.length, 2);
+    let shells: Shells[] = [];
+    await until(async () => (shells = await guards(who.mnt)).at(0)?.watch !== undefined, "the guard keeps watch");
+    assertEquals(shells.length, 1);
     await using user = await busy(who);
     assertEquals(await server.stop(signal), { code: null, signal });
     await until(async () => (await who.mounts()).length === 0, "the mount gone");
-    for (const { pid } of guards) {
+    for (const pid of [shells[0].pid, shells[0].watch]) {
       await until(() => fs.stat(`/proc/${pid}`).then(() => false, () => true), "the guard gone");
     }
     await user.stop("SIGKILL");

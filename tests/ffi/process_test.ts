@@ -49,6 +49,8 @@ test("spawn: -errno of the step that failed", async () => {
   assertEquals(await spawn(c, { ...program, argv: cstrings("/etc/passwd/x") }), -20);
   assertEquals(await spawn(c, { ...program, cwd: cstrings("/no/such/folder")[0] }), -2);
   assertEquals(await spawn(c, { ...program, fds: [-1] }), -9);
+  const refusing = { ...c, posixSpawnattrSetflags: () => -22 };
+  assertEquals(await spawn(refusing, { ...program, ownSession: true }), -22);
 });
 
 test("spawn: the program has the given descriptors and no others, also where sources are targets", async () => {

@@ -1,11 +1,17 @@
 import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
+import { mkdir } from "node:fs/promises";
+import { libc } from "../../ffi/load.ts";
 import type { Negotiated } from "../../src/fs/filesystem.ts";
 import { type DirEntry, makedev, ROOT_ID, type SetattrArgs } from "../../src/fs/types.ts";
 import { memory } from "../../src/kit/memory.ts";
 import { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
 import { LINK_MAX } from "../../src/kit/memory/tree.ts";
+import { mount } from "../../src/mount/mount.ts";
 import { code } from "../support/errno.ts";
-import { test } from "../support/harness.ts";
+import { run, tempDir, test } from "../support/harness.ts";
+
+// Opened here, since it stays open.
+libc();
 
 const ROOT = { uid: 0, gid: 0 };
 const USER = { uid: 1000, gid: 100 };
@@ -26,8 +32,8 @@ class Kernel {
   look(name: string, parent = ROOT_ID): number {
     return this.fs.lookup({ parent, name }).nodeid;
   }
-  file(name: string, parent = ROOT_ID, { mode = 0o644, by = USER, flags = 2 } = {}): number {
-    return this.fs.create({ parent, name, flags, mode: REG | mode, umask: 0 }, by).entry.nodeid;
+  file(name: string, parent = ROOT_ID, { mode = 0o644, by = USER, flags = 2, killSuidgid = false } = {}): number {
+    return this.fs.create({ parent, name, flags, mode: REG | mode, umask: 0, killSuidgid }, by).entry.nodeid;
   }
   dir(name: string, parent = ROOT_ID, { mode = 0o755, by = USER } = {}): number {
     return this.fs.mkdir({ parent, name, mode, umask: 0 }, by).nodeid;
@@ -36,10 +42,10 @@ class Kernel {
     nodeid: number,
     offset: number,
     data: string | Uint8Array,
-    { flags = 0, killSuidgid = false, by = USER } = {},
+    { flags = 0, fromCache = false, killSuidgid = false, by = USER } = {},
   ): number {
     data = typeof data === "string" ? text(data) : data;
-    return this.fs.write({ nodeid, fh: 0, offset, data, flags, fromCache: false, killSuidgid }, by);
+    return this.fs.write({ nodeid, fh: 0, offset, data, flags, fromCache, killSuidgid }, by);
   }
   set(nodeid: number, change: Omit<SetattrArgs, "nodeid">, by = ROOT): void {
     this.fs.setattr({ nodeid, ...change }, by);
@@ -151,8 +157,9 @@ test("memory: an unlinked file lives while it is open or known, then its space a
   k.release(id);
   assertEquals(k.used, before);
   assertEquals(code(() => k.read(id)), "ESTALE");
-  const { nodeid, generation } = k.fs.create({ parent: 1, name: "b", flags: 0, mode: REG | 0o600, umask: 0 }, USER)
-    .entry;
+  const { nodeid, generation } =
+    k.fs.create({ parent: 1, name: "b", flags: 0, mode: REG | 0o600, umask: 0, killSuidgid: false }, USER)
+      .entry;
   assertEquals([nodeid, generation], [id, 1]);
   assertEquals([k.read(nodeid), k.fs.listxattr({ nodeid }, ROOT)], ["", []]);
 });
@@ -497,11 +504,32 @@ test("memory: chown, writes and truncation end set-user-id and set-group-id by t
   assertEquals(after(0o6755, () => k.set(id, { size: 0, killSuidgid: true })), 0o755);
   assertEquals(after(0o6755, () => k.fs.open({ nodeid: id, flags: O_TRUNC, killSuidgid: true }, USER)), 0o755);
   assertEquals(after(0o6755, () => k.fs.open({ nodeid: id, flags: 1, killSuidgid: true }, USER)), 0o6755);
+  assertEquals(after(0o6755, () => k.file("f", ROOT_ID, { flags: O_TRUNC })), 0o6755);
+  assertEquals(after(0o6755, () => k.file("f", ROOT_ID, { flags: O_TRUNC, killSuidgid: true })), 0o755);
   assertEquals(after(0o6755, () => k.fallocate(id, 0, 0, 1)), 0o6755);
   assertEquals(after(0o6755, () => k.fallocate(id, 0, 0, 1, USER)), 0o755);
   const dir = k.dir("d", ROOT_ID, { mode: 0o2755 });
   k.set(dir, { uid: 5 });
   assertEquals(k.stat(dir).mode, DIR | 0o2755, "a directory keeps its bit");
+});
+
+test("memory: a change of nothing by others ends set-id bits before a write, and is EPERM where there can be none", () => {
+  const k = new Kernel();
+  const id = k.file("f");
+  const stranger = { ...USER, uid: USER.uid + 1, gid: USER.gid + 1 };
+  const ask = (mode: number, by = stranger) => {
+    k.chmod(id, mode);
+    const said = code(() => k.set(id, { killSuidgid: true }, by));
+    return `${said} ${(k.stat(id).mode & ~S_IFMT).toString(8)}`;
+  };
+  assertEquals([ask(0o4644), ask(0o2745)], ["ok 644", "ok 745"]);
+  k.fs.release({ nodeid: id, fh: 0, flags: 2 });
+  assertEquals([ask(0o4666), ask(0o2745), ask(0o644)], ["EPERM 4666", "EPERM 2745", "ok 644"]);
+  assertEquals([ask(0o4755, USER), ask(0o4755, { ...USER, uid: 0 })], ["ok 755", "ok 755"]);
+  k.fs.open({ nodeid: id, flags: 0, killSuidgid: false }, USER);
+  assertEquals(ask(0o4666), "EPERM 4666");
+  k.fs.open({ nodeid: id, flags: 1, killSuidgid: false }, USER);
+  assertEquals(ask(0o4644), "ok 644");
 });
 
 test("memory: file capabilities end with a write, a truncation, a change of owner", () => {
@@ -541,7 +569,7 @@ test("memory: create makes and opens, or opens what is there", () => {
   assertEquals(code(() => k.file("d")), "EISDIR");
 });
 
-test("memory: reads end with the file, writes go where the kernel says", () => {
+test("memory: reads end with the file, writes go where the kernel says, but overwrite nothing with O_APPEND", () => {
   const k = new Kernel();
   const id = k.file("f");
   assertEquals(k.write(id, 0, "hello"), 5);
@@ -550,10 +578,28 @@ test("memory: reads end with the file, writes go where the kernel says", () => {
   assertEquals(k.read(id, 6, 3), "wor");
   assertEquals(k.read(id, 11), "");
   assertEquals(k.read(id, 100), "");
-  assertEquals(k.write(id, 0, "J", { flags: O_APPEND }), 1);
-  assertEquals(k.read(id), "Jello world", "RWF_NOAPPEND, of which the kernel says nothing");
-  assertEquals(k.stat(id).size, 11);
+  assertEquals(k.write(id, 0, "J", { flags: O_APPEND, fromCache: true }), 1);
+  assertEquals(k.read(id), "Jello world", "a page of a mapping");
+  assertEquals(k.write(id, 5, "!", { flags: O_APPEND }), 1);
+  assertEquals(k.read(id), "Jello world!", "the end as another mount made it");
+  assertEquals(k.write(id, 14, "?", { flags: O_APPEND }), 1);
+  assertEquals(k.read(id), "Jello world!\0\0?", "the later part of a write, before the earlier one");
+  assertEquals(k.stat(id).size, 15);
   assertEquals(k.stat(id).blocks, 8);
+});
+
+test("memory, on two mounts: what is appended through both is all there", { needs: ["root", "fuse"] }, async () => {
+  await using dir = await tempDir();
+  const { fs } = new Kernel();
+  for (const name of ["a", "b"]) await mkdir(dir.join(name));
+  {
+    await using _a = await mount(fs, dir.join("a"));
+    await using _b = await mount(fs, dir.join("b"));
+    const script = "exec 3>>a/f 4>>b/f; printf aaaa >&3; printf bbbb >&4; printf cccc >&3; printf dddd >&4";
+    assertEquals((await run(["sh", "-c", script], { cwd: dir.path })).stderr, "");
+  }
+  const k = new Kernel(fs);
+  assertEquals(k.read(k.look("f")), "aaaabbbbccccdddd");
 });
 
 test("memory: the kernel that collects writes keeps the times", () => {

@@ -900,6 +900,33 @@ test("mirror setattr: owner, group, and the set-id bits that go with them", { ne
   assertEquals(s.set(dir, { uid: 9, killSuidgid: true }).mode, DIR | 0o2755);
 });
 
+test(
+  "mirror setattr: a change of nothing by others ends set-id bits before a write alone",
+  { needs: ["root"] },
+  async () => {
+    await using s = await Source.make();
+    const { entry: { nodeid }, fh } = s.create("f");
+    const stranger = { ...SELF, pid: 0, uid: 1000, gid: 1000 };
+    const ask = (mode: number, by = stranger) => {
+      s.set(nodeid, { mode });
+      const said = code(() => s.set(nodeid, { killSuidgid: true }, by));
+      return `${said} ${(s.stat(nodeid).mode & 0o7777).toString(8)}`;
+    };
+    assertEquals([ask(0o4644), ask(0o2745)], ["ok 644", "ok 745"]);
+    s.release(fh!);
+    assertEquals([ask(0o4666), ask(0o2745), ask(0o644), ask(0o4755, SELF)], [
+      "EPERM 4666",
+      "EPERM 2745",
+      "ok 644",
+      "ok 755",
+    ]);
+    s.open(nodeid, s.O.RDONLY);
+    assertEquals(ask(0o4666), "EPERM 4666");
+    s.open(nodeid, s.O.WRONLY);
+    assertEquals(ask(0o4644), "ok 644");
+  },
+);
+
 test("mirror open, write, fallocate, copyFileRange: set-id bits are cleared when asked, or for users", async () => {
   await using s = await Source.make();
   const { entry: { nodeid }, fh } = s.create("f");
@@ -909,11 +936,18 @@ test("mirror open, write, fallocate, copyFileRange: set-id bits are cleared when
   const arm = () => assertEquals(s.set(nodeid, { mode: 0o6755 }).mode, REG | 0o6755);
   const user = { ...SELF, uid: 1000 };
   arm();
+  s.write(fh!, "", { killSuidgid: true });
+  assertEquals(mode(), 0o6755);
   s.write(fh!, "x", { killSuidgid: true });
   assertEquals(mode(), 0o755);
   arm();
   s.release(s.open(nodeid, s.O.WRONLY | s.O.TRUNC, true));
   assertEquals(mode(), 0o755);
+  arm();
+  for (const killSuidgid of [false, true]) {
+    s.release(s.create("f", { flags: s.O.WRONLY | s.O.TRUNC, killSuidgid }).fh!);
+    assertEquals(mode(), killSuidgid ? 0o755 : 0o6755);
+  }
   arm();
   s.fs.fallocate({ nodeid, fh: fh!, offset: 0, length: 100, mode: 0 }, user);
   assertEquals(mode(), 0o755);

@@ -1,9 +1,9 @@
 import { assertEquals } from "@std/assert";
-import { readFileSync } from "node:fs";
 import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { type Acl, ACL_TAG, aclMode, chmodAcl, formatAcl, inheritAcl, parseAcl } from "../../src/kit/acl.ts";
 import {
+  checkEmptyChown,
   checkSetattr,
   groupsOf,
   isMember,
@@ -15,7 +15,9 @@ import {
   W_OK,
   X_OK,
 } from "../../src/kit/permissions.ts";
+import { S_IFDIR } from "../../src/fs/mode.ts";
 import { code } from "../support/errno.ts";
+import { protectsHardlinks } from "../support/hardlinks.ts";
 import { openFds, startServer, test } from "../support/harness.ts";
 
 // Opened here, since it stays open.
@@ -105,12 +107,6 @@ test("maySticky: in a sticky directory owners of the entry and of the directory 
 });
 
 test("mayLink: where hard links are protected, to regular files that one may change, and that run as nobody else", () => {
-  let isProtected = true;
-  try {
-    isProtected = readFileSync("/proc/sys/fs/protected_hardlinks", "latin1").trim() !== "0";
-  } catch {
-    // Only root may know.
-  }
   const may = (mode: number, caller: typeof ROOT, acl: Acl | null = null) => mayLink({ ...file(0), mode }, caller, acl);
   assertEquals([may(0o100000, OWNER), may(0o104777, ROOT), may(0o100666, OTHER), may(0o102664, FRIEND)], [
     true,
@@ -119,7 +115,7 @@ test("mayLink: where hard links are protected, to regular files that one may cha
     true,
   ]);
   for (const mode of [0o100664, 0o104777, 0o102777, 0o010666, 0o120777]) {
-    assertEquals(may(mode, OTHER), !isProtected, mode.toString(8));
+    assertEquals(may(mode, OTHER), !protectsHardlinks(), mode.toString(8));
   }
   const acl = [entry(USER_OBJ, 6), entry(USER, 6, 1003), entry(GROUP_OBJ, 0), entry(MASK, 6), entry(REST, 0)];
   assertEquals(may(0o100660, OTHER, acl), true);
@@ -146,6 +142,31 @@ test("checkSetattr: EPERM and EACCES as chmod, chown, truncate and utimensat hav
   const at = { mtime: 5, mtimeNsec: 6, ctime: 5, ctimeNsec: 6 };
   assertEquals([may({ ...at, atime: "now" }, FRIEND, 0o664), may({ ...at, atime: 5 }, FRIEND, 0o664)], ["ok", "EPERM"]);
   assertEquals(may({ ...at, fh: 1 }, FRIEND), "ok");
+});
+
+test("checkSetattr: set-id bits end by a mode of who writes, and of nobody else", () => {
+  const may = (mode: number, change: Record<string, unknown>, written?: boolean) =>
+    code(() => checkSetattr(file(mode), { nodeid: 2, mode: mode & 0o777, ...change }, FRIEND, null, written));
+  assertEquals([may(0o4666, {}), may(0o4644, {}), may(0o666, {})], ["ok", "EPERM", "EPERM"]);
+  assertEquals([may(0o4666, {}, false), may(0o4644, {}, true)], ["EPERM", "ok"]);
+  assertEquals([may(0o4666, { size: 0 }, false), may(0o4644, { size: 0 }, false)], ["ok", "EACCES"]);
+});
+
+test("checkEmptyChown: EPERM where set-id bits would go that are not the caller's", () => {
+  const may = (mode: number, caller: typeof ROOT, gid = 100) =>
+    code(() => checkEmptyChown({ ...file(mode), gid }, caller));
+  assertEquals([may(0o4644, ROOT), may(0o4644, OWNER), may(0o4644, FRIEND), may(0o644, FRIEND)], [
+    "ok",
+    "ok",
+    "EPERM",
+    "ok",
+  ]);
+  assertEquals([may(0o2644, FRIEND, FRIEND.gid), may(0o2644, FRIEND, 8), may(0o2654, FRIEND, FRIEND.gid)], [
+    "ok",
+    "EPERM",
+    "EPERM",
+  ]);
+  assertEquals(code(() => checkEmptyChown({ mode: S_IFDIR | 0o6777, uid: 0, gid: 0 }, FRIEND)), "ok");
 });
 
 test("checkSetattr: set-group-id of a foreign group goes", () => {

@@ -2,11 +2,12 @@ import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes 
 import fs from "node:fs/promises";
 import process from "node:process";
 import { libc } from "../../ffi/load.ts";
-import { cstring, decodeName } from "../../src/abi/text.ts";
+import { cstring } from "../../src/abi/text.ts";
 import { FuseError } from "../../src/errno.ts";
 import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
 import { type MountEntry, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
 import { command, openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
+import { fields, guards, type Shells } from "./guards.ts";
 import { settle } from "./settle.ts";
 import type { Plan, Report } from "./holder.ts";
 
@@ -36,27 +37,10 @@ async function children(): Promise<number[]> {
 
 /** The guard of a path. A program that was just started has no arguments for a moment. */
 async function guardOf(path: string): Promise<number> {
-  let found: number[] = [];
+  let found: Shells[] = [];
   await until(async () => (found = await guards(path)).length > 0, "a guard runs");
   assertEquals(found.length, 1);
-  return found[0];
-}
-
-/** The guards of a path, without the shells that keep watch for them. */
-async function guards(path: string): Promise<number[]> {
-  const found = new Map<number, number>();
-  for (const name of await fs.readdir("/proc")) {
-    const line = /^\d+$/.test(name) && await fs.readFile(`/proc/${name}/cmdline`).catch(() => undefined);
-    if (!line || !decodeName(line).includes(`\0fusewire-guard\0${path}\0`)) continue;
-    const stat = await fs.readFile(`/proc/${name}/stat`, "utf8").catch(() => undefined);
-    if (stat !== undefined) found.set(Number(name), Number(fields(stat)[1]));
-  }
-  return [...found].filter(([, parent]) => !found.has(parent)).map(([pid]) => pid);
-}
-
-/** What `/proc/PID/stat` says behind the name: state, parent, group, session and so on. */
-function fields(stat: string): string[] {
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return found[0].pid;
 }
 
 /** Mounts, and checks that nothing is left after the body has unmounted. */
@@ -616,7 +600,7 @@ test("autoUnmount: a guard leaves alone what came after its mount", { needs: [..
   // Its number and its device's are free again: the next mount gets them.
   const after = await mountDevice(dir.path, { fsname: "after", autoUnmount: false });
   await holder.stop("SIGKILL");
-  await until(async () => !(await guards(dir.path)).includes(guard), "the guard has ended");
+  await until(async () => (await guards(dir.path)).every(({ pid }) => pid !== guard), "the guard has ended");
   assertEquals(at(dir.path)?.source, "after");
   assertEquals(await after.unmount(), "unmounted");
   await after.release();
@@ -626,7 +610,10 @@ test("autoUnmount: a guard leaves alone what came after its mount", { needs: [..
 const FUSECTL = "/sys/fs/fuse/connections";
 
 // Deaths that the pipe does not tell of: the device is closed after what waits for it.
-test("autoUnmount: a server that is killed while it waits for itself leaves no mount", { needs: asUser }, async () => {
+test("autoUnmount: a server that is killed while it waits for itself leaves no mount", {
+  needs: asUser,
+  timeout: 120_000,
+}, async () => {
   await using cutting = await namespace(`mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}`);
   await using plain = await namespace(`while mountpoint -q ${FUSECTL}; do umount ${FUSECTL}; done`);
   const killed = async (space: Namespace, who: "enter" | "user", how: "open" | "asks") => {
@@ -636,7 +623,7 @@ test("autoUnmount: a server that is killed while it waits for itself leaves no m
     const { minor } = (await space.at(mountpoint))!;
     try {
       process.kill(server.pid, "SIGKILL");
-      await until(async () => await space.at(mountpoint) === undefined, `${who} ${how}: unmounted`, 20_000);
+      await until(async () => await space.at(mountpoint) === undefined, `${who} ${how}: unmounted`, 50_000);
       // An ordinary user has no other way to end a connection.
       if (space === cutting || who === "enter") await server.exited;
       await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
@@ -659,8 +646,19 @@ test("autoUnmount: a server whose first thread has ended still serves", { needs 
   await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["vanish"] }));
   const state = async () => fields(await fs.readFile(`/proc/${holder.pid}/stat`, "utf8"))[0];
   await until(async () => await state() === "Z", "the first thread has ended");
-  // Twice what the guard takes to find a dying server.
-  await new Promise((resolve) => setTimeout(resolve, 8000));
+  let shells: Shells[] = [];
+  await until(async () => (shells = await guards(dir.path)).at(0)?.watch !== undefined, "the guard keeps watch");
+  const watch = shells[0].watch!, naps = new Set<string>();
+  // It sleeps in a process of its own before each look. For a dying server it ends the guard after the second.
+  await until(
+    async () => {
+      for (const pid of (await fs.readFile(`/proc/${watch}/task/${watch}/children`, "utf8")).split(" ")) naps.add(pid);
+      return naps.delete("") && naps.size >= 3;
+    },
+    "the guard has looked twice",
+    45_000,
+  );
+  assertEquals(await guards(dir.path), shells);
   assert(at(dir.path));
   await holder.stop("SIGKILL");
   await until(() => at(dir.path) === undefined, "unmounted by the guard");

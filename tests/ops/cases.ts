@@ -384,7 +384,7 @@ export const CASES: Record<OpcodeName, Case | Fixed> = {
   FUSE_CREATE: {
     parts: [create, "new"],
     method: "create",
-    args: [{ parent: NODEID, name: "new", ...created }],
+    args: [{ parent: NODEID, name: "new", ...created, killSuidgid: true }],
     value: { entry: ENTRY, ...OPENED },
     body: join(ENTRY_C, OPENED_C),
     absent: "ENOSYS",

@@ -22,11 +22,6 @@ const PAGE_CACHE: Reasons = {
     "what is read again comes from the page cache, of which the kernel tells no FUSE server",
 };
 
-const EMPTY_CHOWN: Reasons = {
-  "chown: a stranger's that changes nothing is EPERM where set-id bits would go":
-    "the kernel sends what it sends before a stranger's write, which must succeed",
-};
-
 const UNASKED: Reasons = {
   "inode flags: what is append-only keeps O_APPEND":
     "the kernel knows no inode flags of FUSE files, and asks nobody about F_SETFL; what is written then goes to the end " +
@@ -43,7 +38,7 @@ const NO_INODE_FLAGS = "there are no inode flags: the ioctls of chattr(1) are EN
 /** What is known, by the name under which the tests have it. */
 export const KNOWN = {
   memory: {
-    exceptions: { ...PAGE_CACHE, ...EMPTY_CHOWN },
+    exceptions: PAGE_CACHE,
     skipped: {
       "inode flags: what is immutable stays as it is": NO_INODE_FLAGS,
       "inode flags: what is append-only grows alone": NO_INODE_FLAGS,
@@ -52,9 +47,9 @@ export const KNOWN = {
       "inode flags: what is append-only keeps O_APPEND": NO_INODE_FLAGS,
     },
   },
-  mirror: { exceptions: { ...EMPTY_CHOWN, ...UNASKED, ...UNASKED_BY_KERNEL } },
-  "mirror without passthrough": { exceptions: { ...PAGE_CACHE, ...EMPTY_CHOWN, ...UNASKED, ...UNASKED_BY_KERNEL } },
-  "mirror checked by its source": { exceptions: { ...EMPTY_CHOWN, ...UNASKED } },
+  mirror: { exceptions: { ...UNASKED, ...UNASKED_BY_KERNEL } },
+  "mirror without passthrough": { exceptions: { ...PAGE_CACHE, ...UNASKED, ...UNASKED_BY_KERNEL } },
+  "mirror checked by its source": { exceptions: UNASKED },
 } satisfies Record<string, Known>;
 
 /** What a case cannot ask of any file system behind FUSE, so that all are let off. */

@@ -518,6 +518,7 @@ test("create: made and opened in one", kernel, async () => {
     flags: O.CREAT | O.EXCL | O.RDWR | O.LARGEFILE,
     mode: S_IFREG | 0o4644,
     umask: 0o022,
+    killSuidgid: false,
   }]);
   assertEquals(fs.args("write").map(({ nodeid, fh }) => [nodeid, fh]), [[10, 6]]);
   assertEquals(fs.args("open"), []);

@@ -76,7 +76,7 @@ const LINES: Partial<Record<OpcodeName, string>> = {
   FUSE_SETLK: "nodeid=N fh=FH owner=OWNER LOCK flock -> ok",
   FUSE_SETLKW: "nodeid=N fh=FH owner=OWNER LOCK flock -> ok",
   FUSE_ACCESS: "nodeid=N mask=0x5 -> ok",
-  FUSE_CREATE: 'nodeid=N "new" flags=0x8242 mode=0100640 umask=027 -> ENTRY OPENED ATTR',
+  FUSE_CREATE: 'nodeid=N "new" flags=0x8242 mode=0100640 umask=027 killSuidgid -> ENTRY OPENED ATTR',
   FUSE_BMAP: "nodeid=N block=35184372088832 blocksize=512 -> 70368744177664",
   FUSE_IOCTL: "nodeid=N fh=FH cmd=0xc0045501 arg=OWNER data=<3 bytes> outSize=4 -> result=-5 data=<4 bytes>",
   FUSE_POLL: "nodeid=N fh=FH kh=OWNER events=0x5 notify -> 4",

@@ -11,7 +11,7 @@ import {
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
 import type * as t from "../../fs/types.ts";
 import { type DirectoryInode, type FileInode, type Inode } from "./inode.ts";
-import { type Caller, setGidToRefuse } from "../permissions.ts";
+import { asksNothing, type Caller, checkEmptyChown, sgidToRefuse } from "../permissions.ts";
 import { type Checks, guard } from "./guard.ts";
 import { byteLength, checkLength, NAME_MAX } from "./names.ts";
 import { PAGE } from "./chunk.ts";
@@ -61,8 +61,10 @@ const COPY_MAX = 64 * 2 ** 20;
 const TARGET_MAX = 4095;
 
 // The same on all architectures that FUSE servers are built for here. Source: `asm-generic/fcntl.h`.
+const O_ACCMODE = 3;
 const O_EXCL = 0o200;
 const O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
 const O_NOATIME = 0o1000000;
 
 // The cache of the kernel is always right, since whatever changes goes through it.
@@ -181,6 +183,7 @@ export class MemoryFilesystem implements Filesystem {
 
   setattr(args: t.SetattrArgs, request: Caller): t.AttrReply {
     const inode = this.tree.nodes.at(args.nodeid);
+    if (inode.writers === 0 && asksNothing(args)) checkEmptyChown(inode, request);
     const now = Date.now();
     const chown = args.uid !== undefined || args.gid !== undefined;
     if (args.uid !== undefined) this.tree.chown(inode, args.uid);
@@ -193,7 +196,7 @@ export class MemoryFilesystem implements Filesystem {
     const cut = this.#kills && args.size !== undefined && request.uid !== 0;
     // A change of owner ends set-user-id; where a mode comes with it, the kernel has seen to that.
     if (args.mode !== undefined) {
-      inode.setPermissions(args.mode & ~setGidToRefuse(inode, args.mode, request));
+      inode.setPermissions(args.mode & ~sgidToRefuse(inode, args.mode, request));
       aclFollows(inode);
     } else if (chown || cut || args.killSuidgid) inode.dropSetId(request);
     if (args.gid !== undefined) inode.gid = args.gid;
@@ -254,18 +257,17 @@ export class MemoryFilesystem implements Filesystem {
       inode.body.truncate(0);
       this.#written(inode, killSuidgid ? request : null);
     }
-    inode.opens++;
+    this.#opened(inode, flags);
     return OPENED;
   }
 
-  create({ parent, name, flags, mode, umask }: t.CreateArgs, request: Caller): t.CreateReply {
+  create({ parent, name, flags, mode, umask, killSuidgid }: t.CreateArgs, request: Caller): t.CreateReply {
     const found = flags & O_EXCL ? undefined : this.tree.directory(parent).body.get(name);
     if (found !== undefined) {
-      const opened = this.open({ nodeid: found.nodeid, flags, killSuidgid: request.uid !== 0 }, request);
-      return { ...opened, entry: this.#entry(found) };
+      return { ...this.open({ nodeid: found.nodeid, flags, killSuidgid }, request), entry: this.#entry(found) };
     }
     const entry = this.#make(parent, name, this.#mode(S_IFREG, mode, umask), request);
-    this.tree.nodes.at(entry.nodeid).opens++;
+    this.#opened(this.tree.nodes.at(entry.nodeid), flags);
     return { ...OPENED, entry };
   }
 
@@ -273,15 +275,16 @@ export class MemoryFilesystem implements Filesystem {
     const dir = this.tree.directory(parent);
     if (dir.nlink === 0) throw new FuseError("ENOENT");
     const inode = this.tree.insert(dir, this.#mode(S_IFREG, mode, umask), request);
-    inode.opens++;
+    this.#opened(inode, flags);
     inode.linkable = (flags & O_EXCL) === 0;
     return { ...OPENED, entry: this.#entry(inode) };
   }
 
-  release({ nodeid }: t.ReleaseArgs): void {
+  release({ nodeid, flags }: t.ReleaseArgs): void {
     const inode = this.tree.nodes.get(nodeid);
     if (inode === undefined) return;
     inode.opens--;
+    if (flags & O_ACCMODE) inode.writers--;
     this.tree.reap(inode);
   }
 
@@ -291,10 +294,11 @@ export class MemoryFilesystem implements Filesystem {
     return inode.body.read(offset, size);
   }
 
-  write({ nodeid, offset, data, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
+  write({ nodeid, offset, data, flags, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
     const inode = this.tree.file(nodeid);
-    // O_APPEND says nothing new: the kernel knows where the end is, and whether this write is to go there.
-    const written = inode.body.write(offset, data);
+    // Of what came by another mount the kernel does not know. RWF_NOAPPEND it does not tell.
+    const behind = (flags & O_APPEND) !== 0 && !fromCache && offset < inode.body.size;
+    const written = inode.body.write(behind ? inode.body.size : offset, data);
     if (data.length === 0) return 0;
     if (written === 0) throw this.#account(inode).shortage(PAGE);
     // The kernel that collects writes keeps the times of files, and says when they are others.
@@ -381,6 +385,11 @@ export class MemoryFilesystem implements Filesystem {
   }
 
   // what several have in common
+
+  #opened(inode: Inode, flags: number): void {
+    inode.opens++;
+    if (flags & O_ACCMODE) inode.writers++;
+  }
 
   #make(parent: number, name: string, made: Made, request: Caller): t.Entry {
     return this.#entry(this.tree.make(this.tree.directory(parent), name, made, request));

@@ -83,7 +83,7 @@ export function guard(tree: Tree): Checks {
     opendir: ({ nodeid }, request) => may(nodeid, request, R_OK),
     setattr(args, request): SetattrArgs {
       const inode = tree.nodes.at(args.nodeid);
-      return checkSetattr(inode, args, request, accessAcl(inode));
+      return checkSetattr(inode, args, request, accessAcl(inode), inode.writers > 0);
     },
     getxattr: (args, request) => attribute(args, request, R_OK),
     setxattr(args, request): SetxattrArgs {

@@ -1,7 +1,7 @@
 /** Inodes of a file system in memory. */
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID } from "../../fs/mode.ts";
 import type { Attr } from "../../fs/types.ts";
-import { type Caller, setIdsToDrop } from "../permissions.ts";
+import { type Caller, suidgidToDrop } from "../permissions.ts";
 import { byteLength } from "./names.ts";
 import { Directory } from "./directory.ts";
 import { PAGE } from "./chunk.ts";
@@ -38,6 +38,8 @@ export class Inode {
   nlink = 0;
   /** Open files. */
   opens = 0;
+  /** How many of them are for writing. */
+  writers = 0;
   /** Without a name, but link may give it one. */
   linkable = false;
   readonly rdev: number;
@@ -118,7 +120,7 @@ export class Inode {
    * change of owner does. Source: `inode(7)`.
    */
   dropSetId(caller: Caller): void {
-    if (this.type !== S_IFDIR) this.mode &= ~setIdsToDrop(this, caller);
+    if (this.type !== S_IFDIR) this.mode &= ~suidgidToDrop(this, caller);
   }
 
   /** What stat shows. */

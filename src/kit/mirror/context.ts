@@ -3,7 +3,7 @@ import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import type { Connection } from "../../fs/filesystem.ts";
 import { Handles } from "../../fs/handles.ts";
 import type { OpenReply } from "../../fs/types.ts";
-import { type Caller, setIdsToDrop } from "../permissions.ts";
+import { type Caller, suidgidToDrop } from "../permissions.ts";
 import type { Identity } from "./identity.ts";
 import type { Node } from "./node.ts";
 import type { OpenDirectory } from "./open_directory.ts";
@@ -73,9 +73,7 @@ export class Context {
 
   /** Closes what {@linkcode opened} took over. */
   release(fh: number): void {
-    const { node, fd } = this.files.remove(fh);
-    this.tree.closed(node, fd);
-    this.tree.libc.close(fd);
+    this.#closed(this.files.remove(fh));
   }
 
   /**
@@ -83,22 +81,27 @@ export class Context {
    * the kernel did so already.
    */
   killSuidgid(fd: number, caller: Caller): void {
-    this.setIdsOf(fd, caller)();
+    const mode = this.modeAfterKill(fd, caller);
+    if (mode !== undefined) this.tree.libc.chmod(procPath(fd), mode);
   }
 
-  /** {@linkcode Context.killSuidgid}, of what is ending now, to be called once the change that ends it was made. */
-  setIdsOf(fd: number, caller: Caller): () => void {
+  /** The permission bits that {@linkcode Context.killSuidgid} would set now; undefined: it would leave them. */
+  modeAfterKill(fd: number, caller: Caller): number | undefined {
     const { libc, other } = this.tree;
-    if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return () => {};
-    const mode = other.mode & 0o7777, drop = setIdsToDrop(other, caller);
-    return () => void (drop !== 0 && libc.chmod(procPath(fd), mode & ~drop));
+    if (libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, other) < 0) return undefined;
+    const drop = suidgidToDrop(other, caller);
+    return drop === 0 ? undefined : other.mode & 0o7777 & ~drop;
   }
 
   /** Closes everything. */
   close(): void {
-    const { libc } = this.tree;
-    for (const file of this.files.drain()) libc.close(file.fd);
-    for (const directory of this.directories.drain()) libc.close(directory.fd);
+    for (const file of this.files.drain()) this.#closed(file);
+    for (const directory of this.directories.drain()) this.#closed(directory);
     this.tree.close();
+  }
+
+  #closed({ node, fd }: Pick<OpenFile, "node" | "fd">): void {
+    this.tree.closed(node, fd);
+    this.tree.libc.close(fd);
   }
 }

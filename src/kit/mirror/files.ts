@@ -83,7 +83,7 @@ export function files(context: Context): Required<Files> {
 
     write({ fh, offset, data, flags, killSuidgid }, request) {
       const file = files.get(fh);
-      if (killSuidgid) context.killSuidgid(file.fd, request);
+      if (killSuidgid && data.length > 0) context.killSuidgid(file.fd, request);
       if (!context.writeback && (flags ^ file.flags) & O.APPEND) setAppend(file, flags & O.APPEND);
       return check("pwrite", libc.pwrite(file.fd, data, data.length, offset));
     },

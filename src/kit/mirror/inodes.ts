@@ -1,18 +1,19 @@
 /** Attributes: of inodes, links and the file system. */
-import { AT_EACCESS, AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import { UTIME_NOW, UTIME_OMIT } from "../../fs/flags.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, Statfs } from "../../fs/types.ts";
-import { endsSetIds, isTouch, setGidToRefuse, W_OK } from "../permissions.ts";
+import { asksNothing, checkEmptyChown, isSuidgidRemoval, isTouch, sgidToRefuse } from "../permissions.ts";
 import type { Context } from "./context.ts";
 import type { Node } from "./node.ts";
 import { check, EMPTY, procPath } from "./system.ts";
 import { STATX_MASK } from "./tree.ts";
 
 const PATH_MAX = 4096;
+const F_GETFL = 3;
 // "No change" for chown(2).
 const KEEP = 0xffffffff;
 const STATX_BTIME = 0x800;
@@ -20,10 +21,6 @@ const STATX_BTIME = 0x800;
 const SYNC_FLAGS = 0x6000;
 // STATX_ATTR_AUTOMOUNT and STATX_ATTR_MOUNT_ROOT: of the source's mounts, not of ours.
 const MOUNT_ATTRIBUTES = 0x3000;
-
-function asksNothing({ size, uid, gid, mode, atime, mtime }: SetattrArgs): boolean {
-  return [size, uid, gid, mode, atime, mtime].every((asked) => asked === undefined);
-}
 
 type Inodes = Pick<Filesystem, "getattr" | "setattr" | "statx" | "readlink" | "statfs" | "syncfs">;
 
@@ -63,19 +60,23 @@ export function inodes(context: Context): Required<Inodes> {
   function settable(node: Node, mode: number, request: Request): number {
     if (mode & S_ISGID && request.uid !== 0) {
       tree.stat(node);
-      mode &= ~setGidToRefuse(tree.st, mode, request);
+      mode &= ~sgidToRefuse(tree.st, mode, request);
     }
     return mode & 0o7777;
   }
 
-  /** Whether the kernel asks for the mode before a write, in the name of who may write but change no mode. */
-  function isForWrite(node: Node, { mode, fh }: SetattrArgs, request: Request): boolean {
+  /** Whether somebody has it open for writing. That it could be opened so now says nothing of who opened it before. */
+  function isWritten({ open = [] }: Node): boolean {
+    return open.some((fd) => (libc.fcntl(fd, F_GETFL, 0) & O.ACCMODE) !== O.RDONLY);
+  }
+
+  /** Whether the kernel asks for the mode before a write or a cut, in the name of who may do that but change no mode. */
+  function isForWrite(node: Node, { mode, size }: SetattrArgs, request: Request): boolean {
     if (mode === undefined || !context.kills || !identity.acts || request.uid === 0) return false;
     tree.stat(node);
-    if (!endsSetIds(tree.st, mode)) return false;
-    if (fh !== undefined) return true;
-    const fd = tree.use(node);
-    return identity.as(request, () => libc.faccessat(fd, procPath(fd), W_OK, AT_EACCESS)) === 0;
+    if (!isSuidgidRemoval(tree.st, mode)) return false;
+    // Who may not cut it is refused before.
+    return size !== undefined || isWritten(node);
   }
 
   function setTime(at: number, time: number | "now" | undefined, nsec = 0): void {
@@ -106,21 +107,26 @@ export function inodes(context: Context): Required<Inodes> {
     setattr(args, request) {
       const { nodeid, fh, size, uid, gid } = args;
       const node = tree.node(nodeid);
+      const nothing = asksNothing(args);
+      if (nothing && !isWritten(node)) {
+        tree.stat(node);
+        checkEmptyChown(tree.st, request);
+      }
       const forWrite = isForWrite(node, args, request);
       const mode = args.mode === undefined ? undefined : settable(node, args.mode, request);
       const chown = uid !== undefined || gid !== undefined;
       const untold = context.kills && (chown || size !== undefined) && request.uid !== 0;
       const kills = (args.killSuidgid || untold) && node.type !== S_IFDIR;
-      const kill = kills ? context.setIdsOf(tree.use(node), request) : undefined;
+      const killed = kills ? context.modeAfterKill(tree.use(node), request) : undefined;
       if (size !== undefined) truncate(node, fh, size, request);
       if (chown) {
         const fd = tree.use(node);
         const chown = () => libc.fchownat(fd, EMPTY, uid ?? KEEP, gid ?? KEEP, AT_EMPTY_PATH);
         check("fchownat", identity.as(request, chown));
       }
-      kill?.();
+      if (killed !== undefined) libc.chmod(procPath(tree.use(node)), killed);
       // What changes nothing else changes the ctime still: `chown(2)` with neither owner nor group.
-      if (asksNothing(args)) check("fchownat", libc.fchownat(tree.use(node), EMPTY, KEEP, KEEP, AT_EMPTY_PATH));
+      if (nothing) check("fchownat", libc.fchownat(tree.use(node), EMPTY, KEEP, KEEP, AT_EMPTY_PATH));
       if (mode !== undefined) {
         if (node.type === S_IFLNK) throw new FuseError("EOPNOTSUPP", "a symbolic link has no mode");
         const fd = tree.use(node);

@@ -4,7 +4,7 @@ import { cstring } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import { S_IFDIR, S_IFLNK, S_IFMT, S_IFREG } from "../../fs/mode.ts";
-import type { CreateArgs, CreateReply, Entry, Request } from "../../fs/types.ts";
+import type { CreateArgs, CreateReply, Entry, MkdirArgs, Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
 import { openNode } from "./files.ts";
 import type { Node } from "./node.ts";
@@ -76,7 +76,7 @@ export function making(context: Context): Required<Making> {
   }
 
   /** Makes a file, and answers its descriptor and node; null: the name is taken. */
-  function makeFile(args: Omit<CreateArgs, "flags">, flags: number, request: Request): [number, Node] | null {
+  function makeFile(args: MkdirArgs, flags: number, request: Request): [number, Node] | null {
     const dir = tree.node(args.parent);
     const dirfd = tree.use(dir);
     const path = tree.name(args.name);
@@ -134,7 +134,7 @@ export function making(context: Context): Required<Making> {
     },
 
     create(args, request): CreateReply {
-      const { parent, name, flags } = args;
+      const { parent, name, flags, killSuidgid } = args;
       checkName(name);
       const used = context.openFlags(flags);
       for (let i = 0; i < TRIES; i++) {
@@ -148,7 +148,7 @@ export function making(context: Context): Required<Making> {
         if (node === undefined) continue;
         // The kernel thought that there is no such name: it is told to look again, and to follow what it finds.
         if (node.type === S_IFLNK && !(flags & O.NOFOLLOW)) throw new FuseError("ESTALE");
-        const reply = openNode(context, node, flags, request.uid !== 0, request);
+        const reply = openNode(context, node, flags, killSuidgid, request);
         return { entry: tree.entry(tree.stat(node)), ...reply };
       }
       throw new FuseError("EBUSY", `the name ${name} comes and goes`);

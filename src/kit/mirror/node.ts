@@ -26,6 +26,8 @@ export class Node {
   nodeid = 0;
   /** Where its O_PATH descriptor is; -1: it has none. */
   slot = -1;
+  /** By what other descriptors it is open: they lead to it whatever others do to its names. */
+  open: number[] | undefined = undefined;
   /** Device, inode number and mark tell which inode it is, and whether a name still leads to it. */
   readonly device: Device;
   readonly ino: number | bigint;

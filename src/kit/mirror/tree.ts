@@ -75,8 +75,6 @@ export class Tree {
   /** The handshake's results, once it was done. */
   connection?: Connection;
   readonly #devices = new Map<number, Device>();
-  /** By what descriptors nodes are open: they lead there whatever others do to the names. */
-  readonly #open = new Map<Node, number[]>();
   readonly #limit: number;
   // One buffer a purpose: the names of a request, and those of a walk that happens in between.
   readonly #name = new CStringBuffer();
@@ -140,15 +138,14 @@ export class Tree {
 
   /** Notes that the node is open by this descriptor. */
   opened(node: Node, fd: number): void {
-    const fds = this.#open.get(node);
-    if (fds === undefined) this.#open.set(node, [fd]);
-    else fds.push(fd);
+    if (node.open === undefined) node.open = [fd];
+    else node.open.push(fd);
   }
 
   /** Takes {@linkcode opened} back. */
   closed(node: Node, fd: number): void {
-    const fds = this.#open.get(node)!;
-    if (fds.length === 1) this.#open.delete(node);
+    const fds = node.open;
+    if (fds === undefined || fds.length === 1) node.open = undefined;
     else fds.splice(fds.indexOf(fd), 1);
   }
 
@@ -376,7 +373,6 @@ export class Tree {
     this.descriptors.close();
     this.#nodes = new NodeTable();
     this.#devices.clear();
-    this.#open.clear();
   }
 
   #register(node: Node): void {
@@ -446,7 +442,7 @@ export class Tree {
   /** A descriptor of the node that there is; -1: there is none. */
   #kept(node: Node): number {
     const fd = this.descriptors.get(node);
-    return fd >= 0 ? fd : this.#open.get(node)?.[0] ?? -1;
+    return fd >= 0 ? fd : node.open?.[0] ?? -1;
   }
 
   /** Opens the node by way of the nearest folder above that has a descriptor. */

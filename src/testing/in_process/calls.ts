@@ -423,7 +423,8 @@ export class Calls {
     const parent = above.at(-1)!.nodeid;
     const made = S_IFREG | mode & 0o7777 & ~this.#mask;
     if (this.#fs.create) {
-      const { entry, ...reply } = this.#tree.ask("create", { parent, name, flags, mode: made, umask: this.#mask });
+      const args = { parent, name, flags, mode: made, umask: this.#mask, killSuidgid: false };
+      const { entry, ...reply } = this.#tree.ask("create", args);
       return this.#opened(this.#tree.entry(entry), above, flags, reply);
     }
     const node = this.#tree.entry(this.#tree.ask("mknod", { parent, name, mode: made, umask: this.#mask, rdev: 0 }));

@@ -10,7 +10,7 @@ const OTHER = { uid: 1001, gid: 100 };
 const ROOT = { uid: 0, gid: 0 };
 
 const create = (fs: MemoryFilesystem, name: string, by = USER) =>
-  fs.create({ parent: ROOT_ID, name, flags: 2, mode: 0o100644, umask: 0 }, by).entry.nodeid;
+  fs.create({ parent: ROOT_ID, name, flags: 2, mode: 0o100644, umask: 0, killSuidgid: false }, by).entry.nodeid;
 const write = (fs: MemoryFilesystem, nodeid: number, length: number, offset = 0) =>
   fs.write({
     nodeid,

@@ -12,7 +12,7 @@ const TIB = 2 ** 40;
 const text = (s: string) => new TextEncoder().encode(s);
 
 function make(fs: MemoryFilesystem, name: string, parent = ROOT_ID): number {
-  return fs.create({ parent, name, flags: 2, mode: 0o100644, umask: 0 }, WHO).entry.nodeid;
+  return fs.create({ parent, name, flags: 2, mode: 0o100644, umask: 0, killSuidgid: false }, WHO).entry.nodeid;
 }
 
 function write(fs: MemoryFilesystem, nodeid: number, offset: number, data: Uint8Array): void {

@@ -109,8 +109,11 @@ export class Source implements AsyncDisposable {
     return this.fs.setattr({ nodeid, ...what }, by).attr as Required<Entry["attr"]>;
   }
 
-  create(name: string, { parent = ROOT_ID, flags = 2, mode = 0o644, umask = 0, by = SELF } = {}) {
-    return this.fs.create({ parent, name, flags, mode: REG | mode, umask }, by);
+  create(
+    name: string,
+    { parent = ROOT_ID, flags = 2, mode = 0o644, umask = 0, killSuidgid = false, by = SELF } = {},
+  ) {
+    return this.fs.create({ parent, name, flags, mode: REG | mode, umask, killSuidgid }, by);
   }
 
   mkdir(name: string, { parent = ROOT_ID, mode = 0o755, umask = 0, by = SELF } = {}): Entry {
