@@ -2,7 +2,7 @@
  * Mounts beside a native directory: random sequences of operations are done in both, and both have to answer the same
  * and hold the same in the end. A failure is printed with its seed and the smallest sequence that shows it.
  *
- * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told; a quarter of it where one of the
+ * `FUSEWIRE_RUNS` says how many sequences there are for each mount (2,000 unless told; an eighth of it where one of the
  * same file systems is served in another way), `FUSEWIRE_SEED` which: the same each time unless told, so that a change
  * is judged by itself, and others by `random`:
  *
@@ -150,7 +150,7 @@ const OTHERS: readonly Tried[] = [
 ];
 
 for (const { exemptions, ...system } of [...ORDINARY, ...OTHERS]) {
-  const runs = OTHERS.some(({ name }) => name === system.name) ? Math.ceil(RUNS / 4) : RUNS;
+  const runs = OTHERS.some(({ name }) => name === system.name) ? Math.ceil(RUNS / 8) : RUNS;
   test(
     `${system.name}: random operations answer and leave what they do on a native file system`,
     { needs: ["root", "fuse"], sanitize: false, timeout: runs * EACH + 3 * SHRINKING },

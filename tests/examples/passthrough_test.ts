@@ -97,22 +97,10 @@ test("passthrough: the data go past the server; with --no-passthrough they go th
   }
 });
 
-test("passthrough: 20,000 files, and 5,000 with no more than 200 descriptors", long, async () => {
+test("passthrough: 5,000 files with no more than 200 descriptors", long, async () => {
   await using dir = await tempDir();
   await toMemory(dir.path);
   const [source, mnt] = await folders(dir, "source", "mnt");
-  {
-    await using _server = await startExample("passthrough", [source, mnt]);
-    await sh(`
-      cd ${source}; for d in {1..40}; do mkdir $d; (cd $d; touch file-{1..500}); done
-      told() { (cd $1; find . -type f -print0 | xargs -0 stat -c '%i %h %a %s %Y %n' | sort); }
-      told ${source} > ${dir.join("told")}; test $(wc -l < ${dir.join("told")}) = 20000
-      told ${mnt} | cmp - ${dir.join("told")}
-      cd ${mnt}; find . -type f -name '*7' -delete
-      find . | sort | cmp - <(cd ${source}; find . | sort)
-      rm -r *; test -z "$(ls -A ${source})"
-    `);
-  }
   const words = [await runtimeIn(dir), ...invocation("examples/passthrough.ts", source, mnt)];
   for (const flags of [[], ["--no-passthrough"]]) {
     await using server = await startServer(["prlimit", "--nofile=200:200", ...words, ...flags]);

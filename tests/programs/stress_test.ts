@@ -11,7 +11,7 @@ const STRESSORS = (
   "aiol readahead revio seek sendfile splice"
 ).split(" ");
 
-const SECONDS = 10;
+const SECONDS = 30;
 
 onEach(`stress-ng: ${STRESSORS.length} stressors for ${SECONDS} s`, { needs: ["tool:stress-ng"] }, async ({ sh }) => {
   const options = [

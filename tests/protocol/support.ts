@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
 import type { Attr, Entry, Filesystem, Negotiated, Request } from "../../mod.ts";
 import { FuseError, mount, type MountOptions, ROOT_ID, type Session, type TraceEvent } from "../../mod.ts";
 import { thisMachine } from "../support/needs.ts";
-import { run, type Signal, type TempDir, tempDir, test } from "../support/harness.ts";
+import { run, type Signal, type TempDir, tempDir, test, type TestOptions } from "../support/harness.ts";
 
 const needs = ["root", "fuse", "tool:python3"] as const;
 /** How every test here is registered. */
@@ -31,8 +31,13 @@ export function offered(flag: string): string[] {
 }
 
 /** Registers a test against the kernel; skipped, under a name that says it, where the kernel lacks something. */
-export function testWith(lacking: readonly string[], name: string, fn: () => Promise<void>): void {
-  if (lacking.length === 0) test(name, kernel, fn);
+export function testWith(
+  lacking: readonly string[],
+  name: string,
+  fn: () => Promise<void>,
+  options: Pick<TestOptions, "except"> = {},
+): void {
+  if (lacking.length === 0) test(name, { ...kernel, ...options }, fn);
   else test.skip(`${name} (skipped: needs ${lacking.join(", ")})`);
 }
 
