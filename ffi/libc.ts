@@ -89,6 +89,12 @@ export const AT_REMOVEDIR = 0x200;
 export const AT_NO_AUTOMOUNT = 0x800;
 /** statx asks no server for fresher attributes. */
 export const AT_STATX_DONT_SYNC = 0x4000;
+/** fcntl answers the flags that a descriptor was opened with. */
+export const F_GETFL = 3;
+/** memfd_create: the descriptor ends with an exec. */
+export const MFD_CLOEXEC = 1;
+/** statx is asked for all that `stat(2)` tells. */
+export const STATX_BASIC_STATS = 0x7ff;
 /** `poll(2)`: may be read. */
 export const POLLIN = 1;
 /** `poll(2)`: may be written. */

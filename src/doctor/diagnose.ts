@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Libc } from "../../ffi/libc.ts";
+import { type Libc, MFD_CLOEXEC } from "../../ffi/libc.ts";
 import { libc as loadLibc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO } from "../errno.ts";
@@ -98,8 +98,6 @@ export async function diagnose({ path }: DiagnoseOptions = {}): Promise<Diagnosi
   };
   return { ...found, findings: Object.values(found) };
 }
-
-const MFD_CLOEXEC = 1;
 
 /** Mounts with a file in memory and one at the path as backing files; again for the second, where it is stacked. */
 async function hear(libc: Libc, path: string | undefined) {

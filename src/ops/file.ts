@@ -1,4 +1,5 @@
 /** Opcodes on open files. */
+import { O_APPEND, O_TRUNC } from "../fs/flags.ts";
 import * as flag from "../abi/flags.ts";
 import type { Message } from "../abi/message.ts";
 import {
@@ -32,10 +33,6 @@ import type {
 } from "../fs/types.ts";
 import { counted, created, forgetEntry, nothing, open as openReply, type Opening } from "./encode.ts";
 import { fileOf, NOBODY, op, type OpContext, type OpenFile, removeFile } from "./op.ts";
-
-// The same on all architectures. Source: `asm-generic/fcntl.h`.
-const O_TRUNC = 0o1000;
-const O_APPEND = 0o2000;
 
 /** Arguments of open and opendir. */
 export function openArgs(m: Message, context: OpContext): OpenArgs {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AT_EMPTY_PATH, type Libc, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL, type Libc, Stat, STATX_BASIC_STATS } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { type Deferred, deferred } from "../deferred.ts";
 import { errnoName, FuseError } from "../errno.ts";
@@ -26,9 +26,7 @@ export interface BackingOwner {
   lost(file: BackingFile, error: unknown): void;
 }
 
-const F_GETFL = 3;
 const EMPTY = cstring("");
-const STATX_BASIC_STATS = 0x7ff;
 /** How often a mapping is looked for. */
 const MAPPED_MS = 512;
 

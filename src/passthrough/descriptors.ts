@@ -1,12 +1,11 @@
 /** Reading and writing at places of open files. What fails is a FuseError that names the call. */
-import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
 import { S_IFMT, S_IFREG } from "../fs/mode.ts";
 
-const F_GETFL = 3;
 const STATX_TYPE_AND_SIZE = 0x201;
 
 /** Room for copies, bytes: made at the first one. */

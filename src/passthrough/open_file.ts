@@ -1,12 +1,11 @@
 /** Files for extent maps, opened here: a program with no permission but `--allow-ffi` has no other way to. */
-import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
 import { SEEK_END } from "../fs/flags.ts";
 import { S_IFBLK, S_IFDIR, S_IFMT, S_IFREG } from "../fs/mode.ts";
 
-const MFD_CLOEXEC = 1;
 const STATX_TYPE = 1;
 
 /** A file that extents may lie in, open until it is disposed of. */

@@ -8,7 +8,7 @@
  *
  * A staged file stays its inode's until its last commit has ended: what the author has of it is old until then.
  */
-import type { Libc } from "../../ffi/libc.ts";
+import { type Libc, MFD_CLOEXEC } from "../../ffi/libc.ts";
 import { FOPEN_DIRECT_IO, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from "../abi/ioctl.ts";
 import { fuse_backing_map } from "../abi/structs.ts";
@@ -452,5 +452,3 @@ interface Opener {
   readonly thread: number;
   readonly direct: boolean;
 }
-
-const MFD_CLOEXEC = 1;

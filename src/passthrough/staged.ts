@@ -1,5 +1,5 @@
 /** The life of one staged file: what was written, what of it was handed over. */
-import { AT_EMPTY_PATH, type Libc, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
@@ -10,7 +10,6 @@ import { fileSize, readAt, writeAllAt } from "./descriptors.ts";
 import type { StageOptions } from "./stage.ts";
 import { go, type Steps } from "./steps.ts";
 
-const MFD_CLOEXEC = 1;
 // fcntl(2)
 const F_DUPFD_CLOEXEC = 1030;
 const F_SETSIG = 10;

@@ -5,6 +5,11 @@ import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
+  O_ACCMODE,
+  O_APPEND,
+  O_EXCL,
+  O_NOATIME,
+  O_TRUNC,
   SEEK_DATA,
   SEEK_HOLE,
 } from "../../fs/flags.ts";
@@ -59,13 +64,6 @@ const DEFAULT_INODES = 2 ** 20;
 const COPY_MAX = 64 * 2 ** 20;
 /** Longest target of a symbolic link, bytes: `limits.h PATH_MAX` without the NUL. */
 const TARGET_MAX = 4095;
-
-// The same on all architectures that FUSE servers are built for here. Source: `asm-generic/fcntl.h`.
-const O_ACCMODE = 3;
-const O_EXCL = 0o200;
-const O_TRUNC = 0o1000;
-const O_APPEND = 0o2000;
-const O_NOATIME = 0o1000000;
 
 // The cache of the kernel is always right, since whatever changes goes through it.
 const OPENED: t.OpenReply = Object.freeze({ keepCache: true });

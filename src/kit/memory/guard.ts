@@ -1,7 +1,7 @@
 /** The checks of permissions that the kernel would make, for a file system in memory that decides itself. */
 import { FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import { FMODE_EXEC, RENAME_EXCHANGE } from "../../fs/flags.ts";
+import { FMODE_EXEC, O_ACCMODE, O_TRUNC, RENAME_EXCHANGE } from "../../fs/flags.ts";
 import { S_ISVTX } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, SetxattrArgs } from "../../fs/types.ts";
 import { ACL_ACCESS } from "../acl.ts";
@@ -18,9 +18,6 @@ export type Checks = {
   ) => void | Parameters<NonNullable<Filesystem[M]>>[0];
 };
 
-// Source: `asm-generic/fcntl.h`.
-const O_ACCMODE = 3;
-const O_TRUNC = 0o1000;
 const MODES = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK];
 
 /** The checks. Source: `path_resolution(7)`, and for each method its own page. */

@@ -76,6 +76,11 @@ export class Context {
     this.#closed(this.files.remove(fh));
   }
 
+  /** Closes a directory. */
+  releaseDirectory(fh: number): void {
+    this.#closed(this.directories.remove(fh));
+  }
+
   /**
    * Clears set-user-id, and set-group-id where it ends, as a write by an ordinary user does. Where the server may not,
    * the kernel did so already.

@@ -7,7 +7,8 @@ import { check } from "./system.ts";
 type Directories = Pick<Filesystem, "opendir" | "readdir" | "releasedir" | "fsyncdir">;
 
 /** The operations on open folders. */
-export function directories({ tree, directories, identity }: Context): Required<Directories> {
+export function directories(context: Context): Required<Directories> {
+  const { tree, directories, identity } = context;
   const { libc } = tree;
   const { O } = libc;
 
@@ -25,9 +26,7 @@ export function directories({ tree, directories, identity }: Context): Required<
     },
 
     releasedir({ fh }) {
-      const { node, fd } = directories.remove(fh);
-      tree.closed(node, fd);
-      libc.close(fd);
+      context.releaseDirectory(fh);
     },
 
     fsyncdir({ fh, datasync }) {

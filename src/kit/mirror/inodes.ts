@@ -1,5 +1,5 @@
 /** Attributes: of inodes, links and the file system. */
-import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
@@ -13,7 +13,6 @@ import { check, EMPTY, procPath } from "./system.ts";
 import { STATX_MASK } from "./tree.ts";
 
 const PATH_MAX = 4096;
-const F_GETFL = 3;
 // "No change" for chown(2).
 const KEEP = 0xffffffff;
 const STATX_BTIME = 0x800;
