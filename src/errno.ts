@@ -196,9 +196,12 @@ const ALIASES: Readonly<Record<string, ErrnoName>> = {
   EDEADLOCK: "EDEADLK",
 };
 
+// What Deno has no class for it throws as a plain Error, of which the text alone says the errno.
+const OS_ERROR = /\(os error (\d{1,3})\)/;
+
 /**
- * The positive errno of anything thrown: FuseError, an error with node's `code`, Deno.errors.*, a DOMException;
- * 0 where none of them says one.
+ * The positive errno of anything thrown: FuseError, an error with node's `code`, Deno.errors.*, a DOMException, an Error
+ * that says `(os error N)`; 0 where none of them says one.
  */
 export function errnoOf(thrown: unknown): number {
   try {
@@ -212,10 +215,14 @@ export function errnoOf(thrown: unknown): number {
 function errnoOfError(thrown: unknown): number {
   if (thrown instanceof FuseError) return thrown.errno;
   if (typeof thrown !== "object" || thrown === null) return 0;
-  const { code, name } = thrown as { code?: unknown; name?: unknown };
+  const { code, name, message } = thrown as { code?: unknown; name?: unknown; message?: unknown };
   if (typeof code === "string") {
     if (Object.hasOwn(ERRNO, code)) return ERRNO[code as ErrnoName];
     if (Object.hasOwn(ALIASES, code)) return ERRNO[ALIASES[code]];
+  }
+  if (typeof message === "string") {
+    const said = Number(OS_ERROR.exec(message)?.[1]);
+    if (NAMES.has(said)) return said;
   }
   if (typeof name === "string" && Object.hasOwn(BY_NAME, name)) return ERRNO[BY_NAME[name]];
   return 0;

@@ -73,7 +73,9 @@ test("errnoOf: each of Deno.errors by its class, without a code, is an errno of 
   await using _session = await mount({ lookup, getattr: () => ({ attr: { mode: 0o040755 } }) }, dir.path);
   const made = new Map<string, string[]>();
   for (const code of Object.keys(ERRNO)) {
-    const { constructor: { name } } = await assertRejects(() => Deno.lstat(dir.join(code))) as Error;
+    const thrown = await assertRejects(() => Deno.lstat(dir.join(code))) as Error;
+    assertStrictEquals(errnoName(errnoOf(thrown)), code);
+    const { constructor: { name } } = thrown;
     made.set(name, [...made.get(name) ?? [], code]);
   }
   for (const [name, type] of Object.entries(Deno.errors) as [string, new (message: string) => Error][]) {
@@ -95,6 +97,16 @@ test("errnoOf: a code of node comes first, and only where it is one", () => {
   for (const name of ["toString", "__proto__", "constructor"]) {
     assertStrictEquals(errnoOf(coded(name)), 0);
     assertStrictEquals(errnoOf({ name }), 0);
+  }
+});
+
+test("errnoOf: the text of an error says it where no code does, and only as Deno writes it", () => {
+  const says = (message: unknown, name = "Error") => errnoOf({ name, message });
+  assertStrictEquals(says("Stale file handle (os error 116): stat '/x'"), ERRNO.ESTALE);
+  assertStrictEquals(says("Operation not permitted (os error 1)", "PermissionDenied"), ERRNO.EPERM);
+  for (const no of ["(os error 0)", "(os error 999)", "(os error 1160)", "(os error -5)", "os error 5", 5, null]) {
+    assertStrictEquals(says(no), 0, String(no));
+    assertStrictEquals(says(no, "NotFound"), ERRNO.ENOENT, String(no));
   }
 });
 
