@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertRejects } from "@std/assert";
 import fs from "node:fs/promises";
 import process from "node:process";
+import { libc } from "../../ffi/load.ts";
 import { type Attr, type Filesystem, FuseError, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
 import { deferred } from "../../src/deferred.ts";
 import { mountsUnder, openFds, run, type TempDir, tempDir, test, until } from "../support/harness.ts";
@@ -248,6 +249,28 @@ test("loop: writes beyond the memory in flight wait, and none is lost", { needs,
     assert(content.subarray(k << 19, (k + 1) << 19).every((byte) => byte === octal), `part ${k}`);
   }
   assert(most >= 2 && most <= 3, `${most} at once`);
+});
+
+test("write: data begins where a page does, as the kernel copies it best", { needs, sanitize: false }, async () => {
+  await using dir = await tempDir();
+  const c = libc();
+  const begins: bigint[] = [];
+  await using _session = await mount(
+    oneFile({
+      open: () => ({ directIo: true, parallelDirectWrites: true }),
+      // The first ones are still in use while the next are received: more than one buffer is seen.
+      async write({ data }) {
+        begins.push(c.address(data) % 4096n);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        return data.length;
+      },
+    }),
+    dir.path,
+    quiet,
+  );
+  const write = ["dd", "if=/dev/zero", `of=${dir.join("file")}`, "bs=128k", "count=8", "conv=notrunc", "status=none"];
+  assertEquals((await Promise.all([run(write), run(write)])).map(({ stderr }) => stderr), ["", ""]);
+  assertEquals(begins, Array(16).fill(0n));
 });
 
 test("mount: inside a mount that the same process serves", { needs, sanitize: false }, async () => {
