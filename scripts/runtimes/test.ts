@@ -11,6 +11,7 @@
  * @module
  */
 import { basename, resolve } from "node:path";
+import { atOnce } from "../at_once.ts";
 import { translate } from "./translate.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -60,14 +61,14 @@ try {
   }
   const all = async () => (await testsAt("tests")).filter((test) => !test.startsWith("tests/scripts/"));
   const tests = wanted.length > 0 ? (await Promise.all(wanted.map(testsAt))).flat() : await all();
-  for (const test of tests) {
-    const file = `./${test.replace(/\.ts$/, ".js")}`;
-    // A process for each, so that what one leaves open is not counted in the next.
-    if (!await run(folder, program, ...(basename(program).startsWith("bun") ? ["test", file] : ["--test", file]))) {
-      console.error(`failed: ${test}`);
-      failed++;
-    }
-  }
+  const flag = basename(program).startsWith("bun") ? "test" : "--test";
+  // A process for each, so that what one leaves open is not counted in the next.
+  const done = await atOnce(tests.map((test) => ({
+    name: test,
+    command: [program, flag, `./${test.replace(/\.ts$/, ".js")}`],
+    cwd: folder,
+  })));
+  failed = done.filter(({ success }) => !success).length;
   console.log(`${tests.length} test files, ${failed} failed.`);
 } finally {
   if (!options.has("to")) await Deno.remove(folder, { recursive: true });
