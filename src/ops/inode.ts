@@ -72,7 +72,8 @@ export const setattr = op({
     };
   },
   call(fs, args, request, { arbiter }): Awaitable<AttrReply> {
-    // What the author refuses must not have happened to the backing file.
+    // What the backing file refuses must not have happened to the author, nor the other way round.
+    arbiter.changing(args);
     const agreed = (reply: AttrReply) => (arbiter.changed(args, request), reply);
     const reply = fs.setattr!(args, request);
     return reply instanceof Promise ? reply.then(agreed) : agreed(reply);

@@ -59,6 +59,8 @@ export interface OpenArbiter {
   released(nodeid: number, decision: OpenDecision | null): void;
   /** The attributes of an inode as its backing file has them now. */
   attributes(nodeid: number, attr: Attr): Attr;
+  /** The author is about to be asked for a setattr. Throws where it has to be refused. */
+  changing(args: SetattrArgs): void;
   /** The author has agreed to a setattr. */
   changed(args: SetattrArgs, caller: Request): void;
 }
@@ -77,6 +79,7 @@ export const UNBACKED: OpenArbiter = {
   opened: () => PLAIN,
   released: () => {},
   attributes: (_nodeid, attr) => attr,
+  changing: () => {},
   changed: () => {},
 };
 
@@ -157,7 +160,9 @@ export interface Op<A, R> {
   undelivered?(value: NoInfer<R>, args: NoInfer<A>, context: OpContext): Awaitable<void>;
 }
 
-/** Declares a row, its types inferred. All have one shape, so that the dispatcher finds any row's parts at one place. */
+/**
+ * Declares a row, its types inferred. All have one shape, so that the dispatcher finds any row's parts at one place.
+ */
 export function op<A, R>(row: Op<A, R>): Op<A, R> {
   const { opcode, method, served, absent, silent, builtin, borrows, decode, shown, call, encode, undelivered } = row;
   const whole: { [K in keyof Required<Op<A, R>>]: Op<A, R>[K] } = {

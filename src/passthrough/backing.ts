@@ -3,22 +3,23 @@
  *
  * @module
  */
-import { AT_EMPTY_PATH, F_GETFL, type Libc, Stat, STATX_BASIC_STATS } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL, Stat, STATX_BASIC_STATS } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { type Deferred, deferred } from "../deferred.ts";
-import { errnoName, FuseError } from "../errno.ts";
+import { FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
-import type { Attr, Awaitable, Request, WriteArgs } from "../fs/types.ts";
+import { setsTimes, timespecs } from "../fs/times.ts";
+import type { Attr, Awaitable, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
 import { suidgidToDrop } from "../suidgid.ts";
-import { ExtentMap } from "./extents.ts";
+import type { ExtentMap } from "./extents.ts";
 import type { Room } from "./room.ts";
+import { type Access, check, type Host, identify, isPlain, reopen, type Source } from "./source.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
 
 /** Who keeps the ids: what a backing file asks of the registry. */
-export interface BackingOwner {
-  readonly libc: Libc;
+export interface BackingOwner extends Host {
   readonly room: Room;
   /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
@@ -27,22 +28,16 @@ export interface BackingOwner {
 }
 
 const EMPTY = cstring("");
+// fcntl(2)
+const F_DUPFD_CLOEXEC = 1030;
 /** How often a mapping is looked for. */
 const MAPPED_MS = 512;
-
-/** What a source comes to: a descriptor, an extent map or a staged file, and whether the descriptor is ours to close. */
-export interface Opened {
-  readonly fd: number;
-  readonly owned: boolean;
-  readonly map: ExtentMap | null;
-  readonly staged: Staged | null;
-}
+/** Bytes that are copied at once: others wait for it. */
+const COPY = 8 << 20;
 
 /** One backing file. */
 export class BackingFile implements Backing {
-  /** The descriptor that its data lies in; -1: in those of an extent map. */
-  readonly fd: number;
-  readonly access: "read" | "read-write";
+  readonly owner: BackingOwner;
   readonly autoClose: boolean;
   readonly coherent: boolean;
   /** A descriptor that was answered as it is: its author may close it with the handle that it was answered for. */
@@ -59,8 +54,14 @@ export class BackingFile implements Backing {
   nodeid = 0;
   mode: BackingMode;
   reason: string | null;
-  readonly #owner: BackingOwner;
-  readonly #owned: boolean;
+  #access: Access;
+  #fd: number;
+  /** The descriptor is ours to close. */
+  #owned: boolean;
+  /** The descriptor can be written. */
+  #writes: boolean;
+  /** A loose descriptor can be read and written by the session. */
+  #ready: boolean;
   readonly #stat = new Stat();
   #closed = false;
   /** To be closed as soon as nothing uses it. */
@@ -72,25 +73,33 @@ export class BackingFile implements Backing {
   #wake = () => {};
   #gone: Deferred<void> | null = null;
 
-  constructor(owner: BackingOwner, { fd, owned, map, staged }: Opened, options: {
-    readonly access?: "read" | "read-write";
+  constructor(owner: BackingOwner, { fd, owned, writes, access, map, staged }: Source, options: {
     readonly autoClose: boolean;
     readonly coherent: boolean;
     readonly loose: boolean;
   }) {
-    this.#owner = owner;
+    this.owner = owner;
+    this.#fd = fd;
     this.#owned = owned;
+    this.#writes = writes;
+    this.#access = access;
     this.map = map;
     this.staged = staged;
-    // A map that is the identity over one file is that file.
-    const same = map?.identity() ?? null;
-    this.fd = same ?? fd;
     this.autoClose = options.autoClose;
     this.coherent = options.coherent || staged !== null;
     this.loose = options.loose;
-    this.access = options.access ?? map?.access ?? accessOf(owner.libc, fd);
-    this.mode = this.fd < 0 ? "extents" : "identity";
-    this.reason = this.fd < 0 ? "an extent map is served by the session" : null;
+    this.#ready = !options.loose;
+    this.mode = fd < 0 ? "extents" : "identity";
+    this.reason = fd < 0 ? "an extent map is served by the session" : null;
+  }
+
+  /** The descriptor that its data lies in; -1: in those of an extent map. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get access(): Access {
+    return this.#access;
   }
 
   get state(): BackingState {
@@ -116,13 +125,13 @@ export class BackingFile implements Backing {
       const committed = this.staged && go(this.#last(this.staged));
       if (committed instanceof Promise) {
         this.#commits++;
-        return committed.catch((error) => this.#owner.lost(this, error)).then(() => {
+        return committed.catch((error) => this.owner.lost(this, error)).then(() => {
           this.#commits--;
           this.#settle();
         });
       }
     } catch (error) {
-      this.#owner.lost(this, error);
+      this.owner.lost(this, error);
     }
     this.#settle();
     return null;
@@ -173,7 +182,7 @@ export class BackingFile implements Backing {
   /** Closes it whatever is open, for the connection has ended. The promise: once a commit has ended. */
   end(): Promise<void> | null {
     const open = this.refs > 0;
-    this.#owner.closing(this);
+    this.owner.closing(this);
     this.#ended = true;
     this.#wake();
     this.refs = 0;
@@ -186,9 +195,9 @@ export class BackingFile implements Backing {
   #close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#owner.closing(this);
+    this.owner.closing(this);
     if (this.staged !== null) this.staged.close();
-    else if (this.#owned) this.#owner.libc.close(this.fd);
+    else if (this.#owned) this.owner.libc.close(this.#fd);
     this.#gone?.resolve();
   }
 
@@ -196,14 +205,70 @@ export class BackingFile implements Backing {
     void this.close({ whenReleased: true });
   }
 
+  // Its descriptor.
+
+  /** Goes over to another descriptor of the same file, which is ours. */
+  #use(fd: number, writes: boolean): void {
+    if (this.#owned) this.owner.libc.close(this.#fd);
+    this.#fd = fd;
+    this.#owned = true;
+    this.#writes = writes;
+  }
+
+  /** Makes sure that its descriptor can write, as its openers may. ETXTBSY, EROFS and the like: the file cannot now. */
+  forWriting(): void {
+    if (this.#writes || this.#fd < 0 || this.loose) return;
+    this.#use(check("open", reopen(this.owner.libc, this.#fd, "read-write")), true);
+  }
+
+  /** Makes sure that the session can move its data. ELOOP: it lies in the mount itself. */
+  forServing(): void {
+    if (this.#ready || this.#fd < 0) return;
+    const { owner } = this, { libc } = owner;
+    // What is none fails where it is used.
+    const flags = libc.fcntl(this.#fd, F_GETFL, 0);
+    if (flags >= 0) {
+      identify(owner, this.#fd);
+      if (!isPlain(libc, flags)) {
+        const mode = flags & libc.O.ACCMODE;
+        const own = reopen(libc, this.#fd, mode === libc.O.RDONLY ? "read" : "read-write");
+        // Whoever may only write it does that, where the descriptor says so.
+        if (own >= 0) this.#use(own, mode !== libc.O.RDONLY);
+      }
+    }
+    this.#ready = true;
+  }
+
+  /** Whether another one is of the same file. */
+  isSame(other: BackingFile): boolean {
+    if (this.#fd < 0 || other.#fd < 0 || this.staged !== null || other.staged !== null) return false;
+    const mine = identify(this.owner, this.#fd), theirs = identify(this.owner, other.#fd);
+    return mine.ino === theirs.ino && mine.bigIno === theirs.bigIno && mine.devMajor === theirs.devMajor &&
+      mine.devMinor === theirs.devMinor;
+  }
+
+  /** Lets its openers do what those of another one of the same file may. */
+  widen(other: BackingFile): void {
+    const { libc } = this.owner;
+    // What can be written already need not be opened again, which may be refused by now.
+    const fd = other.#writes ? libc.fcntl(other.#fd, F_DUPFD_CLOEXEC, 0) : reopen(libc, other.#fd, "read-write");
+    this.#use(check(other.#writes ? "fcntl" : "open", fd), true);
+    this.#access = "read-write";
+  }
+
+  #refuseWriting(): void {
+    if (this.#access === "read") throw new FuseError("EACCES", "the backing file is registered for reading");
+    this.forWriting();
+  }
+
   // What the session does with it, where the kernel does not.
 
   read(offset: number, size: number): Awaitable<Uint8Array> {
-    const { libc, room } = this.#owner;
+    const { libc, room } = this.owner;
     const into = room.take(size);
-    const n = this.map !== null && this.fd < 0
+    const n = this.map !== null && this.#fd < 0
       ? this.map.read(into, offset, size)
-      : check("pread", libc.pread(this.fd, into, size, offset));
+      : check("pread", libc.pread(this.#fd, into, size, offset));
     // Others are answered before a promise is: what it reads into is its own.
     if (n instanceof Promise) return n.then((n) => into.subarray(0, n));
     room.give(into);
@@ -211,23 +276,24 @@ export class BackingFile implements Backing {
   }
 
   write({ offset, data, flags, fromCache, killSuidgid }: WriteArgs, caller: Request): Awaitable<number> {
-    const { libc } = this.#owner;
+    const { libc } = this.owner;
     if (killSuidgid && data.length > 0) this.killSuidgid(caller);
     // The kernel counts the end by a size that may be old; pages of its cache know their place.
     const append = !fromCache && (flags & libc.O.APPEND) !== 0;
-    if (this.map !== null && this.fd < 0) return this.map.write(data, append ? this.map.size : offset);
+    if (this.map !== null && this.#fd < 0) return this.map.write(data, append ? this.map.size : offset);
     const at = append ? this.#statx().size : offset;
-    return check("pwrite", libc.pwrite(this.fd, data, data.length, at));
+    return check("pwrite", libc.pwrite(this.#fd, data, data.length, at));
   }
 
   fsync(datasync: boolean): void {
-    const { libc } = this.#owner;
-    if (this.fd < 0) this.map!.sync(datasync);
-    else check("fsync", datasync ? libc.fdatasync(this.fd) : libc.fsync(this.fd));
+    const { libc } = this.owner;
+    if (this.#fd < 0) this.map!.sync(datasync);
+    else check("fsync", datasync ? libc.fdatasync(this.#fd) : libc.fsync(this.#fd));
   }
 
   fallocate(mode: number, offset: number, length: number): Awaitable<void> {
-    if (this.fd < 0) {
+    this.#refuseWriting();
+    if (this.#fd < 0) {
       if ((mode & ~FALLOC_FL_KEEP_SIZE) === 0) {
         return this.map!.allocateRange(offset, length, mode === FALLOC_FL_KEEP_SIZE);
       }
@@ -235,39 +301,55 @@ export class BackingFile implements Backing {
       throw new FuseError("EOPNOTSUPP");
     }
     this.staged?.touch();
-    check("fallocate", this.#owner.libc.fallocate(this.fd, mode, offset, length));
+    check("fallocate", this.owner.libc.fallocate(this.#fd, mode, offset, length));
   }
 
   lseek(offset: number, whence: number): Awaitable<number> {
-    if (this.fd < 0) return this.map!.seek(offset, whence);
-    return check("lseek", this.#owner.libc.lseek(this.fd, offset, whence));
+    if (this.#fd < 0) return this.map!.seek(offset, whence);
+    if (!this.#owned) {
+      // Somebody may be reading or writing where the author's descriptor stands.
+      const own = reopen(this.owner.libc, this.#fd, this.#writes ? "read-write" : "read");
+      if (own >= 0) this.#use(own, this.#writes);
+    }
+    return check("lseek", this.owner.libc.lseek(this.#fd, offset, whence));
   }
 
   copyTo(offset: number, to: unknown, toOffset: number, length: number): Awaitable<number> {
-    const { libc } = this.#owner;
-    if (!(to instanceof BackingFile) || this.fd < 0 || to.fd < 0) throw new FuseError("EOPNOTSUPP");
-    return check("copy_file_range", libc.copyFileRange(this.fd, offset, to.fd, toOffset, length, 0));
+    const { libc } = this.owner;
+    if (!(to instanceof BackingFile) || this.#fd < 0 || to.#fd < 0) throw new FuseError("EOPNOTSUPP");
+    to.#refuseWriting();
+    const n = libc.copyFileRange(this.#fd, offset, to.#fd, toOffset, Math.min(length, COPY), 0);
+    return check("copy_file_range", n);
   }
 
   truncate(size: number): void {
-    // The descriptor may be able to, and SETATTR comes without an open for writing.
-    if (this.access === "read") throw new FuseError("EACCES", "the backing file is registered for reading");
-    if (this.fd < 0) this.map!.truncate(size);
+    // SETATTR comes without an open for writing.
+    this.#refuseWriting();
+    if (this.#fd < 0) this.map!.truncate(size);
     else if (this.staged !== null) this.staged.truncate(size);
-    else check("ftruncate", this.#owner.libc.ftruncate(this.fd, size));
+    else check("ftruncate", this.owner.libc.ftruncate(this.#fd, size));
   }
 
   /** Clears the set-id bits that a write by this caller ends. Others may set them in the file at any time. */
   killSuidgid(caller: Request): void {
-    if (this.fd < 0) return;
+    if (this.#fd < 0 || this.#access === "read") return;
     const stat = this.#statx();
     const drop = suidgidToDrop(stat, caller);
-    if (drop !== 0) this.#owner.libc.fchmod(this.fd, stat.mode & 0o7777 & ~drop);
+    if (drop !== 0) this.owner.libc.fchmod(this.#fd, stat.mode & 0o7777 & ~drop);
+  }
+
+  /** The times that its author has agreed to. */
+  setTimes(args: SetattrArgs): void {
+    if (this.#fd < 0 || this.#access === "read" || !setsTimes(args)) return;
+    const times = timespecs(args);
+    if (this.staged !== null) return this.staged.setTimes(times);
+    // The path of AT_EMPTY_PATH is enough since Linux 5.8 alone.
+    check("utimensat", this.owner.libc.utimensat(-1, cstring(`/proc/self/fd/${this.#fd}`), times, 0));
   }
 
   /** The author's attributes, with what the file itself says. */
   attributes(attr: Attr): Attr {
-    if (this.fd < 0) {
+    if (this.#fd < 0) {
       const { size } = this.map!;
       return { ...attr, size, blocks: Math.ceil(size / 512) };
     }
@@ -276,19 +358,7 @@ export class BackingFile implements Backing {
   }
 
   #statx(): Stat {
-    check("statx", this.#owner.libc.statx(this.fd, EMPTY, AT_EMPTY_PATH, STATX_BASIC_STATS, this.#stat));
+    check("statx", this.owner.libc.statx(this.#fd, EMPTY, AT_EMPTY_PATH, STATX_BASIC_STATS, this.#stat));
     return this.#stat;
   }
-}
-
-/** How a descriptor was opened. EBADF: it is none. */
-function accessOf(libc: Libc, fd: number): "read" | "read-write" {
-  const flags = check("fcntl", libc.fcntl(fd, F_GETFL, 0), "cannot register a backing file");
-  return (flags & libc.O.ACCMODE) === libc.O.RDWR ? "read-write" : "read";
-}
-
-/** The value of a call, or its error. */
-export function check(syscall: string, value: number, what = "a backing file cannot be used"): number {
-  if (value >= 0) return value;
-  throw new FuseError(value, `${what}: ${syscall}(2) says ${errnoName(value)}`, { syscall });
 }

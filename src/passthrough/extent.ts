@@ -33,6 +33,7 @@ export function nameExtent(origin: string, index: number, extent: Extent): strin
 }
 
 function check(origin: string, index: number, extent: Extent): void {
+  if (typeof extent !== "object" || extent === null) throw new TypeError(`${origin}: extent ${index} is ${extent}`);
   const { offset, length, file, fileOffset } = extent;
   const refuse = (what: string): never => {
     throw new RangeError(`${nameExtent(origin, index, extent)}: ${what}`);
@@ -56,6 +57,7 @@ export function checkExtents(
   list: readonly Extent[],
   known: (extent: Extent, name: () => string) => void,
 ): Extent[] {
+  if (!Array.isArray(list)) throw new TypeError(`${origin}: ${list} is no list of extents`);
   const numbered = list.map((extent, index) => {
     check(origin, index, extent);
     known(extent, () => nameExtent(origin, index, extent));

@@ -53,6 +53,8 @@ export class ExtentMap {
   /** Settled when the call of `allocate` that is under way has led to a change of the map, or failed. */
   #allocating: Promise<void> | undefined;
   #size: number;
+  /** The descriptor of the one file that it is, since that was found. */
+  #same: number | null = null;
 
   /** As {@linkcode extents}. */
   constructor(list: readonly Extent[], options: ExtentsOptions = {}) {
@@ -81,12 +83,16 @@ export class ExtentMap {
 
   /** Bytes: changed by `truncate`, and by writes that `allocate` found a place for behind the end. */
   get size(): number {
-    return this.#size;
+    return this.#same === null ? this.#size : fileSize(this.#same);
   }
 
-  /** "read-write" where some extent can be written or there is an `allocate`, though a write may still be EROFS. */
+  /**
+   * "read-write" where some extent can be written or may yet be answered, by `missing` or `allocate`, though a write may
+   * still be EROFS.
+   */
   get access(): "read" | "read-write" {
-    return this.#allocate !== undefined || this.#files.anyWritable ? "read-write" : "read";
+    const open = this.#allocate !== undefined || this.#missing !== undefined;
+    return open || this.#files.anyWritable ? "read-write" : "read";
   }
 
   /** The extents of now, in order; those that continue each other are one. */
@@ -98,11 +104,15 @@ export class ExtentMap {
     }
   }
 
-  /** The descriptor whose file this map is from the first to the last byte, with nothing to ask for later; or null. */
+  /**
+   * The descriptor whose file this map is from the first to the last byte, with nothing to ask for later; or null. Once
+   * it is, it stays so: whoever has it by then may make it larger or smaller.
+   */
   identity(): number | null {
-    if (this.#missing !== undefined || this.#allocate !== undefined) return null;
+    if (this.#same !== null || this.#missing !== undefined || this.#allocate !== undefined) return this.#same;
     const { end, file, place } = this.#runs.find(0);
-    return file >= 0 && place === 0 && end === this.#size && fileSize(file) === end ? file : null;
+    if (file >= 0 && place === 0 && end === this.#size && fileSize(file) === end) this.#same = file;
+    return this.#same;
   }
 
   /**

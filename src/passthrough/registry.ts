@@ -8,22 +8,19 @@
  *
  * A staged file stays its inode's until its last commit has ended: what the author has of it is old until then.
  */
-import { type Libc, MFD_CLOEXEC } from "../../ffi/libc.ts";
+import type { Libc } from "../../ffi/libc.ts";
 import { FOPEN_DIRECT_IO, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from "../abi/ioctl.ts";
 import { fuse_backing_map } from "../abi/structs.ts";
-import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import type { Device } from "../device.ts";
 import { ERRNO, type ErrnoName, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs } from "../fs/types.ts";
-import { BackingFile, type BackingOwner, check, type Opened } from "./backing.ts";
-import { ExtentMap } from "./extents.ts";
+import { BackingFile, type BackingOwner } from "./backing.ts";
 import { processOf } from "./process.ts";
 import { Room } from "./room.ts";
-import { Stage } from "./stage.ts";
-import { Staged } from "./staged.ts";
+import { type Access, openSource, type Source } from "./source.ts";
 
 /** How an open is to be answered. */
 interface Decision {
@@ -32,8 +29,8 @@ interface Decision {
   readonly served: BackingFile | null;
   readonly backed: BackingFile | null;
   readonly tracked: boolean;
-  /** Does not go by the page cache. */
-  readonly direct: boolean;
+  /** Goes by the page cache, or will where it is mapped. */
+  readonly cached: boolean;
   /** What this handle keeps open: the inode's. */
   readonly holds: BackingFile | null;
   /** close(2) by a thread, of a handle that stages what is written. */
@@ -43,7 +40,7 @@ interface Decision {
 /** What is open of one inode. */
 interface OpenInode {
   handles: number;
-  /** Handles through the page cache: no id may come in beside them. */
+  /** Handles through the page cache, or that a mapping brings there: no id may come in beside them. */
   cached: number;
   /** Handles with an id: no handle may go through the page cache beside them. */
   passed: number;
@@ -58,32 +55,51 @@ const PLAIN: Decision = Object.freeze({
   served: null,
   backed: null,
   tracked: false,
-  direct: false,
+  cached: true,
   holds: null,
 });
-const DIRECT: Decision = Object.freeze({ ...PLAIN, tracked: true, direct: true });
+const DIRECT: Decision = Object.freeze({ ...PLAIN, tracked: true, cached: false });
+const MAPPABLE: Decision = Object.freeze({ ...PLAIN, tracked: true });
 // The kernel is not to ask what nobody answers: after ENOSYS it would not ask for staged files either.
-const UNFLUSHED: Decision = Object.freeze({ ...PLAIN, openFlags: FOPEN_NOFLUSH });
-const DIRECT_UNFLUSHED: Decision = Object.freeze({ ...DIRECT, openFlags: FOPEN_NOFLUSH });
+const [PLAIN_UNFLUSHED, DIRECT_UNFLUSHED, MAPPABLE_UNFLUSHED] = [PLAIN, DIRECT, MAPPABLE].map((decision): Decision =>
+  Object.freeze({ ...decision, openFlags: FOPEN_NOFLUSH })
+);
+const READ_ONLY = "the backing file is registered for reading";
+/** What may be done with a descriptor that is answered as it is. */
+const ANY: Access = "read-write";
+const CACHED = "the inode is open through the page cache, or by a handle that a mapping brings there";
 
 /** What a registry may be told by its session. */
 export interface RegistryHooks {
   /** A commit failed, and there is nobody to be told but the author. */
   lost?(error: unknown, nodeid: number): void;
+  /** The kernel's attributes of an inode may be older than its backing file: without them it asks before it reads. */
+  stale?(nodeid: number): void;
+  /** An open was refused for what its author answered, of which the opener learns no more than an errno. */
+  mistaken?(error: unknown, nodeid: number): void;
+}
+
+/** What the handshake came to. */
+export interface Agreed {
+  /** The author does not ask for closes, and the kernel can be told so with each open. */
+  readonly unflushed?: boolean;
+  /** A handle past the page cache can be mapped and shared, which brings its inode into the cache. */
+  readonly mappable?: boolean;
 }
 
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
   readonly libc: Libc;
+  readonly minor: number | undefined;
   readonly room: Room;
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
-  /** Those that no open has answered yet, with a descriptor of ours. */
+  /** Those that no open has answered yet. */
   readonly #unused = new Map<BackingFile["token"], WeakRef<BackingFile>>();
   /** Whoever registered one and lost it, say by throwing, can answer it no more. */
-  readonly #dropped = new FinalizationRegistry<{ token: BackingFile["token"]; opened: Opened }>((lost) => {
-    if (this.#unused.delete(lost.token)) this.#discard(lost.opened);
+  readonly #dropped = new FinalizationRegistry<{ token: BackingFile["token"]; source: Source }>((lost) => {
+    if (this.#unused.delete(lost.token)) this.#discard(lost.source);
   });
   readonly #map = new Uint8Array(fuse_backing_map.size);
   readonly #mapView = new DataView(this.#map.buffer);
@@ -100,15 +116,17 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   #unprivileged = false;
   #ended = false;
   #staged = false;
-  #unflushed = false;
+  #agreed: Agreed = {};
   /** Files whose commits the end of the session waits for. */
   readonly #late = new Set<BackingFile>();
   readonly #gaveUp = deferred<void>();
   #hurried = false;
   #ending: Promise<void> | null = null;
 
-  constructor(libc: Libc, device: Device, maxStackDepth: number, hooks: RegistryHooks = {}) {
+  /** `minor`: the device number of the mount. */
+  constructor(libc: Libc, device: Device, maxStackDepth: number, hooks: RegistryHooks = {}, minor?: number) {
     this.libc = libc;
+    this.minor = minor;
     this.room = new Room(libc);
     this.#device = device;
     this.#maxStackDepth = maxStackDepth;
@@ -129,13 +147,10 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     };
   }
 
-  /**
-   * The handshake is done: `reason` is null where passthrough was agreed on; `unflushed`: the author does not ask for
-   * closes, and the kernel can be told so with each open.
-   */
-  enable(reason: string | null, unflushed = false): void {
+  /** The handshake is done: `reason` is null where passthrough was agreed on. */
+  enable(reason: string | null, agreed: Agreed = {}): void {
     this.#unavailable = reason;
-    this.#unflushed = unflushed;
+    this.#agreed = agreed;
   }
 
   /** Whether closes have to come in, for files that are staged. */
@@ -143,26 +158,21 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return this.#staged;
   }
 
-  register(source: BackingSource, options: BackingOptions = {}): Backing {
-    return this.#make(this.#open(source, options.access), options);
+  register(source: BackingSource, { access, autoClose = true, coherent = true }: BackingOptions = {}): Backing {
+    this.#checkAlive();
+    const opened = openSource(this, source, { access, coherent });
+    if (opened.staged !== null) this.#staged = true;
+    const file = new BackingFile(this, opened, { autoClose, coherent, loose: false });
+    this.#unused.set(file.token, new WeakRef(file));
+    this.#dropped.register(file, { token: file.token, source: opened }, file.token);
+    return file;
   }
 
-  #make(opened: Opened, { access, autoClose = true, coherent = true }: BackingOptions, loose = false): BackingFile {
+  #checkAlive(): void {
     if (this.#ended) throw new FuseError("ENODEV", "cannot register a backing file: the session has ended");
-    try {
-      const file = new BackingFile(this, opened, { ...access && { access }, autoClose, coherent, loose });
-      if (opened.owned) {
-        this.#unused.set(file.token, new WeakRef(file));
-        this.#dropped.register(file, { token: file.token, opened }, file.token);
-      } else this.#files.add(file);
-      return file;
-    } catch (error) {
-      this.#discard(opened);
-      throw error;
-    }
   }
 
-  #discard({ fd, owned, staged }: Opened): void {
+  #discard({ fd, owned, staged }: Source): void {
     if (staged !== null) staged.close();
     else if (owned) this.libc.close(fd);
   }
@@ -172,58 +182,36 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (this.#unused.delete(file.token)) this.#dropped.unregister(file.token);
   }
 
-  #open(source: BackingSource, access: BackingOptions["access"]): Opened {
-    const { libc } = this;
-    const { O } = libc;
-    const nothing = { owned: false, map: null, staged: null };
-    if (source instanceof ExtentMap) return { ...nothing, fd: -1, map: source };
-    if (source instanceof Stage) {
-      if (this.#ended) throw new FuseError("ENODEV", "cannot register a staged file: the session has ended");
-      const staged = new Staged(libc, source.options);
-      this.#staged = true;
-      return { ...nothing, fd: staged.fd, owned: true, staged };
-    }
-    if (typeof source === "string") {
-      const path = cstring(source);
-      const what = `cannot register ${JSON.stringify(source)} as a backing file`;
-      const flags = O.CLOEXEC | O.NONBLOCK | O.NOCTTY;
-      if (access !== undefined) {
-        const mode = access === "read" ? O.RDONLY : O.RDWR;
-        return { ...nothing, fd: check("open", libc.open(path, flags | mode, 0), what), owned: true };
-      }
-      let fd = libc.open(path, flags | O.RDWR, 0);
-      // Whoever may only read it serves it for reading.
-      if (fd === -ERRNO.EACCES || fd === -ERRNO.EROFS) fd = libc.open(path, flags | O.RDONLY, 0);
-      return { ...nothing, fd: check("open", fd, what), owned: true };
-    }
-    if (typeof source === "object" && source !== null && "memfd" in source) {
-      const fd = libc.memfdCreate(cstring(source.memfd), MFD_CLOEXEC);
-      return { ...nothing, fd: check("memfd_create", fd, "cannot make a file in memory"), owned: true };
-    }
-    const fd = typeof source === "number" ? source : (source as { readonly fd: number } | null)?.fd ?? -1;
-    if (!(Number.isInteger(fd) && fd >= 0)) {
-      throw new TypeError(
-        `the backing is ${source}; it has to be a descriptor, an object with one, a path, an extent map or a staged file`,
-      );
-    }
-    return { ...nothing, fd };
-  }
-
   /** The backing file that an open answers. */
   #asked(backing: OpenReply["backing"]): BackingFile | null {
     if (backing === undefined) return null;
     if (backing instanceof BackingFile) {
-      if (backing.state === "closed") throw new FuseError("EBADF", "the backing file that was answered is closed");
-      return backing;
+      if (backing.owner !== this) throw new TypeError("the answer's backing was registered with another session");
+      if (backing.state !== "closed") return backing;
+      throw new FuseError(
+        "EBADF",
+        "the backing file that was answered is closed; register one with each open, or one that stays open " +
+          "({ autoClose: false })",
+      );
     }
     if (typeof backing !== "number") throw new TypeError("the answer's backing is not one of this session's");
-    // The author's own getattr and setattr are about the same file.
-    return this.#make(this.#open(backing, undefined), { access: "read-write", coherent: false }, true);
+    this.#checkAlive();
+    if (!(Number.isInteger(backing) && backing >= 0)) throw new TypeError(`the answer's backing is ${backing}`);
+    // As the opener asked for it. The author's own getattr and setattr are about the same file.
+    const source = { fd: backing, owned: false, writes: true, access: ANY, map: null, staged: null };
+    return new BackingFile(this, source, { autoClose: true, coherent: false, loose: true });
   }
 
   /** An open or create of this inode by a thread is about to be answered. */
   opened(nodeid: number, flags: number, reply: OpenReply, thread = 0): Decision {
-    const asked = this.#asked(reply.backing);
+    let asked: BackingFile | null;
+    try {
+      asked = this.#asked(reply.backing);
+    } catch (error) {
+      // What says no errno is reported anyway.
+      if (error instanceof FuseError) this.#hooks.mistaken?.(error, nodeid);
+      throw error;
+    }
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
       this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null });
@@ -255,19 +243,24 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   #decide(inode: OpenInode, asked: BackingFile | null, { nodeid, flags, thread, direct }: Opener): Decision {
     const { O } = this.libc;
     const file = inode.backing ?? asked;
-    const reading = (flags & O.ACCMODE) === O.RDONLY;
+    const mode = flags & O.ACCMODE, reading = mode === O.RDONLY;
     // A close of what can be mapped and written brings its pages to the server, which must not be left out.
-    const unflushed = this.#unflushed && reading;
+    const unflushed = this.#agreed.unflushed === true && reading;
+    const cached = !direct || this.#agreed.mappable === true && mode !== O.WRONLY;
     if (file === null) {
       inode.handles++;
-      if (!direct) inode.cached++;
-      return direct ? unflushed ? DIRECT_UNFLUSHED : DIRECT : unflushed ? UNFLUSHED : PLAIN;
+      if (cached) inode.cached++;
+      if (!direct) return unflushed ? PLAIN_UNFLUSHED : PLAIN;
+      if (!cached) return unflushed ? DIRECT_UNFLUSHED : DIRECT;
+      return unflushed ? MAPPABLE_UNFLUSHED : MAPPABLE;
     }
-    if (asked !== null && file.access === "read" && (!reading || flags & O.TRUNC)) {
-      throw new FuseError("EACCES", "the backing file is registered for reading");
-    }
+    this.#admit(inode, file, asked, flags);
     // An open that did not ask has a part in what the others have, and no more.
     const id = inode.passed > 0 ? file.id : asked === null ? 0 : this.#idOf(inode, file);
+    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
+    const data = asked?.loose ? asked : file.loose ? null : file;
+    const served = asked === null ? null : data ?? file;
+    if (id === 0 || direct) served?.forServing();
     if (asked !== null && file.coherent && flags & O.TRUNC) file.truncate(0);
     inode.backing = file;
     inode.handles++;
@@ -276,22 +269,36 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     this.#files.add(file);
     file.retain(nodeid);
     if (this.#isNew(flags) || asked !== null && flags & O.TRUNC) file.staged?.made();
-    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
-    const data = asked?.loose ? asked : file.loose ? null : file;
-    const served = asked === null ? null : data ?? file;
-    const flush = reading ? undefined : this.#stageWriter(file, id !== 0 && (flags & O.ACCMODE) === O.RDWR, thread);
+    const flush = reading ? undefined : this.#stageWriter(file, id !== 0 && mode === O.RDWR, thread);
     const handle = { backed: data, tracked: true, holds: file, ...flush && { flush } };
     if (id !== 0) {
       inode.passed++;
       // The one way to move a handle's data ourselves beside those of the kernel.
       const own = asked === null || direct;
       // Nothing of it is in the page cache, to be brought to the server.
-      const quiet = this.#unflushed && flush === undefined ? FOPEN_NOFLUSH : 0;
+      const quiet = this.#agreed.unflushed && flush === undefined ? FOPEN_NOFLUSH : 0;
       const openFlags = FOPEN_PASSTHROUGH | quiet | (own ? FOPEN_DIRECT_IO : 0);
-      return { ...handle, openFlags, backingId: id, served: direct ? served : null, direct: true };
+      return { ...handle, openFlags, backingId: id, served: direct ? served : null, cached: false };
     }
-    if (!direct) inode.cached++;
-    return { ...handle, openFlags: unflushed ? FOPEN_NOFLUSH : 0, backingId: 0, served, direct };
+    if (cached) inode.cached++;
+    // What it takes for the end of the file it does not read beyond.
+    if (asked !== null && file.coherent && !this.#isNew(flags)) this.#hooks.stale?.(nodeid);
+    return { ...handle, openFlags: unflushed ? FOPEN_NOFLUSH : 0, backingId: 0, served, cached };
+  }
+
+  /** Refuses who opens what cannot be written to write it; the kernel would let him. */
+  #admit(inode: OpenInode, file: BackingFile, asked: BackingFile | null, flags: number): void {
+    const { O } = this.libc;
+    const mode = flags & O.ACCMODE;
+    if (asked === null) {
+      // His writes go to the author, but what he maps is the file.
+      if (file.access === "read" && inode.passed > 0 && mode === O.RDWR) throw new FuseError("EACCES", READ_ONLY);
+      return;
+    }
+    if (mode === O.RDONLY && !(flags & O.TRUNC)) return;
+    if (asked.access === "read-write" && file.access === "read" && file.isSame(asked)) file.widen(asked);
+    if (asked.access === "read" || file.access === "read") throw new FuseError("EACCES", READ_ONLY);
+    file.forWriting();
   }
 
   /** A handle that writes to a staged file: what its close(2) does; undefined of other files. */
@@ -335,14 +342,14 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return this.#without(file);
     }
     const stacked = id === -ERRNO.ELOOP && this.#maxStackDepth < 2
-      ? ": the file lies on a stacked file system, or in this mount; option maxStackDepth: 2 allows the first"
+      ? ": the file lies on a stacked file system, of which option maxStackDepth: 2 allows one, or in /proc"
       : "";
     return this.#fallBack(file, errnoName(id) as ErrnoName, says + stacked);
   }
 
   #without(file: BackingFile): 0 {
     if (file.fd < 0) return this.#fallBack(file, "EOPNOTSUPP", file.reason!, "extents");
-    if (this.#unavailable === null) return this.#fallBack(file, "EBUSY", "the inode is open through the page cache");
+    if (this.#unavailable === null) return this.#fallBack(file, "EBUSY", CACHED);
     return this.#fallBack(file, this.#unprivileged ? "EPERM" : "EOPNOTSUPP", this.#unavailable);
   }
 
@@ -362,7 +369,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (inode === undefined) return;
     inode.handles--;
     if (decision !== null && decision.backingId !== 0) inode.passed--;
-    else if (decision === null || !decision.direct) inode.cached--;
+    else if (decision === null || decision.cached) inode.cached--;
     const file = decision === null ? null : decision.holds;
     if (file !== null) {
       inode.backed--;
@@ -384,12 +391,20 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     return file && file.coherent ? file.attributes(attr) : attr;
   }
 
-  /** The author has agreed to a setattr. */
-  changed({ nodeid, size, killSuidgid }: SetattrArgs, caller: Request): void {
+  /** The author is about to be asked for a setattr. */
+  changing({ nodeid, size }: SetattrArgs): void {
+    if (size === undefined) return;
     const file = this.#inodes.get(nodeid)?.backing;
+    if (file && file.coherent && file.access === "read") throw new FuseError("EACCES", READ_ONLY);
+  }
+
+  /** The author has agreed to a setattr. */
+  changed(args: SetattrArgs, caller: Request): void {
+    const file = this.#inodes.get(args.nodeid)?.backing;
     if (!file || !file.coherent) return;
-    if (killSuidgid) file.killSuidgid(caller);
-    if (size !== undefined) file.truncate(size);
+    if (args.killSuidgid) file.killSuidgid(caller);
+    if (args.size !== undefined) file.truncate(args.size);
+    file.setTimes(args);
   }
 
   /** A commit failed of which nobody else will be told. */

@@ -1,5 +1,5 @@
 /** The life of one staged file: what was written, what of it was handed over. */
-import { AT_EMPTY_PATH, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, type CString, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
@@ -253,9 +253,24 @@ export class Staged {
     times.setBigInt64(16, BigInt(mark[0]), true);
     times.setBigInt64(24, BigInt(mark[1]), true);
     const bytes = new Uint8Array(times.buffer);
-    // The path of AT_EMPTY_PATH is enough since Linux 5.8 alone. Where it fails, the mark is none, and shows as a change.
-    this.#libc.utimensat(-1, cstring(`/proc/self/fd/${this.fd}`), bytes, 0);
+    // Where it fails, the mark is none, and shows as a change.
+    this.#libc.utimensat(-1, this.#path(), bytes, 0);
     return mark;
+  }
+
+  /** Somebody sets its times, given as `struct timespec`s: that is no change, and must hide none. */
+  setTimes(times: Uint8Array): void {
+    if (this.#mark !== null) {
+      if (!this.#isMarked()) this.#touched = true;
+      // Set to now they would not tell from a write in the same tick. Without a mark contents are compared.
+      this.#mark = null;
+    }
+    check("utimensat", this.#libc.utimensat(-1, this.#path(), times, 0));
+  }
+
+  /** The path of AT_EMPTY_PATH is enough for utimensat since Linux 5.8 alone. */
+  #path(): CString {
+    return cstring(`/proc/self/fd/${this.fd}`);
   }
 
   /** Gives back its descriptors. */

@@ -1,4 +1,6 @@
-/** Bytes of a request in, bytes of its reply out. No device: this is where a file system can be tested without a kernel. */
+/**
+ * Bytes of a request in, bytes of its reply out. No device: this is where a file system can be tested without a kernel.
+ */
 import { FUSE_KERNEL_VERSION } from "../abi/constants.ts";
 import { CUSE_INIT_BSWAP_RESERVED, FUSE_INIT_BSWAP_RESERVED, OPCODE, opcodeName } from "../abi/opcode.ts";
 import { OverflowError } from "../abi/layout.ts";

@@ -84,6 +84,15 @@ export class Notifier implements Notifications {
     );
   }
 
+  /** The kernel's attributes of an inode are old. This waits for no lock, so that it may be told before an answer. */
+  staleAttributes(nodeid: number): void {
+    if (this.#ended) return;
+    // Where the kernel does not know the inode it knows no attributes either.
+    this.#channel.send(
+      message("FUSE_NOTIFY_INVAL_INODE", fuse_notify_inval_inode_out, { ino: nodeid, off: -1, len: 0 }),
+    );
+  }
+
   invalEntry(parent: number, name: string): Promise<void> {
     return this.#entry(parent, name, 0);
   }

@@ -13,8 +13,8 @@ export interface SessionOptions {
   /** Granularity of times, ns: 1 to 1,000,000,000. Default 1. Since 7.23. */
   timeGran?: number;
   /**
-   * The kernel aborts the connection if a request is not answered within so many seconds, for which it looks every 15 s;
-   * 0: never. Default 0. Since 7.43.
+   * The kernel aborts the connection if a request is not answered within so many seconds, for which it looks every
+   * 15 s; 0: never. Default 0. Since 7.43.
    */
   requestTimeout?: number;
 
@@ -49,14 +49,23 @@ export interface SessionOptions {
   explicitInvalData?: boolean;
   /** The kernel may cache targets of symbolic links. Default false. Since 7.28. */
   cacheSymlinks?: boolean;
-  /** Whether directories are read with the attributes of their entries: when the kernel thinks it pays, always, never. Default "auto". Since 7.21. */
+  /**
+   * Whether directories are read with the attributes of their entries: when the kernel thinks it pays, always, never.
+   * Default "auto". Since 7.21.
+   */
   readdirplus?: "auto" | "always" | "never";
 
   /** O_TRUNC arrives with open, not as a setattr before it. Default false. */
   atomicOTrunc?: boolean;
-  /** open is answered ENOSYS, which means "never ask again": no handles, no release, no passthrough. The file system has no `open`. Default false. Since 7.23. */
+  /**
+   * open is answered ENOSYS, which means "never ask again": no handles, no release, no passthrough. The file system has
+   * no `open`. Default false. Since 7.23.
+   */
   noOpen?: boolean;
-  /** opendir is answered ENOSYS, which means "never ask again". The file system has no `opendir`. Default false. Since 7.29. */
+  /**
+   * opendir is answered ENOSYS, which means "never ask again". The file system has no `opendir`. Default false. Since
+   * 7.29.
+   */
   noOpendir?: boolean;
   /** The file system applies the umask: `mode` of what is made comes unmasked. Default false. Since 7.12. */
   dontMask?: boolean;
@@ -65,11 +74,14 @@ export interface SessionOptions {
    * chown. Without it the kernel does most of that, and asks for `security.capability` before each single write, also
    * before those that it makes itself by passthrough; the file system is still told with O_TRUNC, and by a setattr that
    * changes nothing else. `"v1"`: as with it, for older kernels, which name no CAP_FSETID: everybody but root is
-   * told of, and a chown of a directory, which keeps its bits, too; before 7.31 it has to clear them by itself in writes
-   * past the page cache. Default false. Since 7.33 (v1: 7.26).
+   * told of, and a chown of a directory, which keeps its bits, too; before 7.31 it has to clear them by itself in
+   * writes past the page cache. Default false. Since 7.33 (v1: 7.26).
    */
   handleKillpriv?: boolean | "v1";
-  /** The kernel checks POSIX ACLs, which the file system keeps as `system.posix_acl_*`. Implies `defaultPermissions`. Default false. Since 7.26. */
+  /**
+   * The kernel checks POSIX ACLs, which the file system keeps as `system.posix_acl_*`. Implies `defaultPermissions`.
+   * Default false. Since 7.26.
+   */
   posixAcl?: boolean;
   /** fcntl locks are the file system's: getlk, setlk, setlkw. Default: where it has them. */
   posixLocks?: boolean;
@@ -94,14 +106,20 @@ export interface SessionOptions {
   /** The mount can be id-mapped (`mount_setattr(2)`); needs `defaultPermissions`. Default false. Since 7.41. */
   allowIdmap?: boolean;
 
-  /** Memory for requests whose data (write, setxattr) asynchronous handlers still use, bytes. No more is read from the kernel beyond it. Default 64 MiB. */
+  /**
+   * Memory for requests whose data (write, setxattr) asynchronous handlers still use, bytes. No more is read from the
+   * kernel beyond it. Default 64 MiB.
+   */
   maxInFlight?: number;
   /**
    * Called where a handler fails with something that says no errno, and where what was staged is lost (`FUSE_RELEASE`),
    * whatever the reason says. Default: one line to console.error.
    */
   onError?: (error: unknown, where: { opcode: string; nodeid: number }) => void;
-  /** Called after each request, with what was asked and answered; `formatTrace` makes a line of it. Costs nothing when absent. */
+  /**
+   * Called after each request, with what was asked and answered; `formatTrace` makes a line of it. Costs nothing when
+   * absent.
+   */
   trace?: (event: TraceEvent) => void;
 }
 

@@ -2,8 +2,8 @@
  * A session: the loop between a device and a file system.
  *
  * The device is read on this thread until it is empty, each request being answered in the same turn where its handler
- * answers at once; after a moment's patience another thread waits for it. After {@linkcode SLICE_MS} of work the event loop gets its turn in
- * any case.
+ * answers at once; after a moment's patience another thread waits for it. After {@linkcode SLICE_MS} of work the event
+ * loop gets its turn in any case.
  *
  * @module
  */
@@ -92,7 +92,9 @@ export class SessionLoop {
     this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight, allocate);
     this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
       lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
-    });
+      stale: (nodeid) => this.#notifier.staleAttributes(nodeid),
+      mistaken: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_OPEN", nodeid })),
+    }, connection.device?.minor);
     this.#handshake.promise.catch(() => {});
     this.#notifier = new Notifier({
       send: (message) => device.send(message, message.length, null),
@@ -248,7 +250,8 @@ export class SessionLoop {
     const { flags } = negotiated;
     // With the writeback cache FOPEN_NOFLUSH means nothing.
     const unflushed = !this.#fs.flush && negotiated.minor >= NOFLUSH_SINCE && !flags.has("FUSE_WRITEBACK_CACHE");
-    this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), unflushed);
+    const mappable = flags.has("FUSE_DIRECT_IO_ALLOW_MMAP");
+    this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), { unflushed, mappable });
     this.#notifier.begin(negotiated.minor);
     this.#fs.init?.({ negotiated, notify: this.#notifier, passthrough: this.#registry, ...this.#connection });
     this.#handshake.resolve(negotiated);

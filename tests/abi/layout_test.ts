@@ -4,6 +4,7 @@ import {
   filesize,
   i32,
   i53,
+  nearest,
   OverflowError,
   pad16,
   pad32,
@@ -196,6 +197,18 @@ test("i53: reads and writes from -(2^53-1) to 2^53-1; beyond is an OverflowError
   for (const a of [2 ** 53, -(2 ** 53), Infinity, -Infinity, NaN]) {
     assertThrows(() => s.write(view, 0, { a }), OverflowError, "s.a");
   }
+});
+
+test("nearest: reads what is beyond 2^53-1 as that, on either side", () => {
+  const s = struct("s", 8, { a: nearest });
+  const view = room();
+  for (const [x, a] of [[5n, 5], [-5n, -5], [2n ** 53n - 1n, MAX], [2n ** 53n, MAX], [2n ** 63n - 1n, MAX]] as const) {
+    view.setBigInt64(0, x, true);
+    assertEquals(s.read(view, 0), { a });
+    view.setBigInt64(0, -x, true);
+    assertEquals(s.read(view, 0), { a: -a });
+  }
+  for (const a of [2 ** 53, NaN]) assertThrows(() => s.write(view, 0, { a }), OverflowError, "s.a");
 });
 
 test("filesize: what is read beyond 2^53-1 is an EFBIG", () => {

@@ -1,6 +1,6 @@
 /** `fusewire list`: each state a connection can be in, told without waiting for anybody. */
 import { assertEquals, assertMatch } from "@std/assert";
-import { test, until } from "../support/harness.ts";
+import { READY, test, until } from "../support/harness.ts";
 import { type CliPlace, cliPlace, kill, NOBODY, options, signal, type Who } from "./place.ts";
 
 interface Listed {
@@ -13,9 +13,17 @@ interface Listed {
   waiting?: number;
 }
 
-/** What is listed of the mounts in a folder, or of a number. */
-async function list(place: CliPlace, wanted: (found: Listed) => boolean, who: Who = "root"): Promise<Listed[]> {
-  const { code, stdout, stderr } = await place.fusewire(["list", "--json", "--timeout", "700"], who);
+// Who answers gets all the time that a busy machine takes.
+const PATIENCE = 10_000;
+const PATIENT = ["--timeout", `${PATIENCE}`];
+
+/** What is listed of the mounts in a folder, or of a number; who answers has `timeout` milliseconds for it. */
+async function list(
+  place: CliPlace,
+  wanted: (found: Listed) => boolean,
+  { who = "root", timeout = PATIENCE }: { who?: Who; timeout?: number } = {},
+): Promise<Listed[]> {
+  const { code, stdout, stderr } = await place.fusewire(["list", "--json", "--timeout", `${timeout}`], who);
   assertEquals([code, stderr], [0, ""]);
   const { connections } = JSON.parse(stdout) as { connections: Listed[] };
   return connections.filter(wanted);
@@ -31,7 +39,7 @@ test("list: what answers, as JSON and as fields with tabs between", options, asy
   const common = { type: "fuse.fusewire", source: "memory", user: 0 };
   const expected = { number: minor, mountpoints: [mnt], waiting: 0, state: "ok", ...common };
   assertEquals(await list(place, at(mnt)), [expected]);
-  const { stdout, stderr } = await place.fusewire(["list"]);
+  const { stdout, stderr } = await place.fusewire(["list", ...PATIENT]);
   const lines = stdout.split("\n").filter((line) => line.includes(`\t${minor}\t`));
   assertEquals(lines, [`ok\t${minor}\t0\tfuse.fusewire\tmemory\t${mnt.replace("\n", "\\x0a")}`]);
   assertEquals(stderr, "");
@@ -57,7 +65,7 @@ test("list: a server that is stopped, or takes the question and does not answer,
   await using inner = await place.serve(["mount", "memory", below]);
   await using other = await place.start(place.module("./mute_server.ts", mute));
   await signal(server.pid, "STOP");
-  const found = await list(place, at(stopped, mute, below));
+  const found = await list(place, at(stopped, mute, below), { timeout: 700 });
   assertEquals(found.map(({ state, mountpoints: [point] }) => [point, state]).sort(), [
     [mute, "silent"],
     [stopped, "silent"],
@@ -65,7 +73,7 @@ test("list: a server that is stopped, or takes the question and does not answer,
     [below, "unknown"],
   ]);
   // The question that it took still waits there.
-  assertEquals((await list(place, at(mute)))[0].waiting, 1);
+  assertEquals((await list(place, at(mute), { timeout: 700 }))[0].waiting, 1);
   assertEquals((await place.fusewire(["unmount", "--timeout", "100", mute])).code, 0);
   assertEquals((await other.exited).signal, null);
   await signal(server.pid, "CONT");
@@ -78,7 +86,7 @@ test("list: another user's is not asked, and its requests are not seen", options
   await using _server = await place.serve(["mount", "memory", mine], "user");
   await using _other = await place.serve(["mount", "memory", theirs]);
   const shown = async (who: Who) =>
-    (await list(place, at(mine, theirs), who)).map(({ mountpoints: [point], state, user, waiting }) =>
+    (await list(place, at(mine, theirs), { who })).map(({ mountpoints: [point], state, user, waiting }) =>
       [point === mine ? "mine" : "theirs", state, user, waiting] as const
     ).sort();
   assertEquals(await shown("user"), [["mine", "ok", NOBODY, 0], ["theirs", "unknown", 0, undefined]]);
@@ -90,12 +98,12 @@ test("list: what was detached and is in use has no mountpoint", options, async (
   const mnt = await place.folder("mnt");
   await using server = await place.serve(["mount", "memory", mnt]);
   const [{ minor }] = await place.mountsUnder(mnt);
-  await using user = await place.start(["sh", "-c", `cd ${mnt} && echo mounted && exec sleep 60`]);
+  await using user = await place.start(["sh", "-c", `cd ${mnt} && echo ready && exec sleep 60`], "root", READY);
   await place.sh(`umount -l ${mnt}`);
   assertEquals(await list(place, ({ number }) => number === minor), [
     { number: minor, mountpoints: [], waiting: 0, state: "unknown" },
   ]);
-  assertMatch((await place.fusewire(["list"])).stdout, new RegExp(`^unknown\t${minor}\t0\t-\t-\t-$`, "m"));
+  assertMatch((await place.fusewire(["list", ...PATIENT])).stdout, new RegExp(`^unknown\t${minor}\t0\t-\t-\t-$`, "m"));
   await user.stop("SIGKILL");
   assertEquals((await server.exited).code, 0);
   await until(async () => (await list(place, ({ number }) => number === minor)).length === 0, "the connection gone");
@@ -106,10 +114,10 @@ test("list: where fusectl is not mounted, it says so and lists what is mounted",
   const mnt = await place.folder("mnt");
   await using _server = await place.serve(["mount", "memory", mnt]);
   await place.sh("umount /sys/fs/fuse/connections");
-  const { code, stdout, stderr } = await place.fusewire(["list"]);
+  const { code, stdout, stderr } = await place.fusewire(["list", ...PATIENT]);
   assertMatch(stdout, /^ok\t\d+\t-\tfuse.fusewire\tmemory\t.*\/mnt\n$/);
   assertEquals(code, 0);
   assertMatch(stderr, /^fusewire: fusectl .*; as root: mount -t fusectl none \/sys\/fs\/fuse\/connections.*\n$/);
-  const told = JSON.parse((await place.fusewire(["list", "--json"])).stdout);
+  const told = JSON.parse((await place.fusewire(["list", "--json", ...PATIENT])).stdout);
   assertEquals([told.fusectl.state, told.connections[0].waiting], ["missing", undefined]);
 });

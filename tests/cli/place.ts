@@ -1,12 +1,20 @@
 /** A place to run the program in: a mount namespace with fusectl, and nothing else mounted through FUSE. */
 import { cp } from "node:fs/promises";
 import process from "node:process";
-import { ordinaryPlace } from "../examples/ordinary.ts";
-import { env, ROOT } from "../examples/driver.ts";
-import { type Example, type Mount, type Result, run, type RunOptions, startServer } from "../support/harness.ts";
-import { command, RUNTIME } from "../support/runtime.ts";
+import { ordinaryPlace } from "../support/ordinary.ts";
+import {
+  command,
+  env,
+  type Mount,
+  type Result,
+  run,
+  type Running,
+  type RunOptions,
+  RUNTIME,
+  startReady,
+} from "../support/harness.ts";
 
-export { NOBODY } from "../examples/ordinary.ts";
+export { NOBODY } from "../support/ordinary.ts";
 
 /** What {@linkcode cliPlace} needs. */
 export const NEEDS = [
@@ -31,11 +39,11 @@ export interface CliPlace extends AsyncDisposable {
   /** Runs the program to its end. */
   fusewire(args: readonly string[], who?: Who, options?: RunOptions): Promise<Result>;
   /** Starts the program, which mounts. */
-  serve(args: readonly string[], who?: Who): Promise<Example>;
+  serve(args: readonly string[], who?: Who): Promise<Running>;
   /** Runs any command to its end. */
   sh(line: string, who?: Who): Promise<Result>;
-  /** Starts a command that says "mounted" when it is ready. */
-  start(command: readonly string[], who?: Who): Promise<Example>;
+  /** Starts a command that says when it is ready: that it has mounted, unless told. */
+  start(command: readonly string[], who?: Who, ready?: RegExp): Promise<Running>;
   /** What is mounted there at a folder and below it. */
   mountsUnder(folder: string): Promise<Mount[]>;
 }
@@ -60,10 +68,7 @@ export async function cliPlace(): Promise<CliPlace> {
   }
   const as = (who: Who, command: readonly string[]) =>
     (who === "root" ? place.asRoot : place.asUser)(["env", "LC_ALL=C.UTF-8", ...settings, ...command]);
-  const module = (name: string, ...args: string[]) =>
-    command(name, import.meta.url, ...args).map((word) =>
-      word === process.execPath ? place.deno : word.startsWith(ROOT) ? place.root + word.slice(ROOT.length) : word
-    );
+  const module = (name: string, ...args: string[]) => place.reachable(command(name, import.meta.url, ...args));
   const words = (args: readonly string[]) => module(RUNTIME === "deno" ? "../../cli.ts" : "./program.ts", ...args);
   const program = (args: readonly string[], who: Who = "root") => as(who, words(args));
   const { stderr } = await run(place.asRoot(["sh", "-c", SETUP]), { env });
@@ -73,9 +78,9 @@ export async function cliPlace(): Promise<CliPlace> {
     module,
     line: (args) => words(args).map((word) => `'${word}'`).join(" "),
     fusewire: (args, who, options) => run(program(args, who), { env: { ...env, ...options?.env }, ...options }),
-    serve: (args, who) => startServer(program(args, who), { env }),
+    serve: (args, who) => startReady(program(args, who), { env }),
     sh: (line, who = "root") => run(as(who, ["sh", "-c", line]), { env }),
-    start: (command, who = "root") => startServer(as(who, command), { env }),
+    start: (command, who = "root", ready) => startReady(as(who, command), { env, ready }),
     mountsUnder: place.mountsUnder,
     [Symbol.asyncDispose]: place[Symbol.asyncDispose],
   };
@@ -87,7 +92,7 @@ export async function signal(pid: number, name: "STOP" | "CONT" | "KILL"): Promi
 }
 
 /** Ends what was started, however it is: stopped, or dead already. */
-export async function kill(example: Example): Promise<void> {
-  await signal(example.pid, "KILL");
-  await example.exited;
+export async function kill(running: Running): Promise<void> {
+  await signal(running.pid, "KILL");
+  await running.exited;
 }

@@ -1,7 +1,7 @@
 /** `fusewire unmount`, and `unmount` of the library, which it is: whatever the server does, the mount is gone. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { symlink } from "node:fs/promises";
-import { type Example, test, until } from "../support/harness.ts";
+import { READY, type Running, test, until } from "../support/harness.ts";
 import { type CliPlace, cliPlace, kill, options, signal, type Who } from "./place.ts";
 
 const FINE = { code: 0, signal: null };
@@ -26,8 +26,8 @@ async function unmounts(
 }
 
 /** A process that works in a folder. */
-async function busy(place: CliPlace, folder: string, who: Who = "root"): Promise<Example> {
-  return await place.start(["sh", "-c", `cd ${folder} && echo mounted && exec sleep 60`], who);
+async function busy(place: CliPlace, folder: string, who: Who = "root"): Promise<Running> {
+  return await place.start(["sh", "-c", `cd ${folder} && echo ready && exec sleep 60`], who, READY);
 }
 
 for (const who of ["root", "user"] as Who[]) {

@@ -14,7 +14,7 @@ import process from "node:process";
 import fc from "fast-check";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
-import { command, startServer, test } from "../support/harness.ts";
+import { command, startReady, test } from "../support/harness.ts";
 import { serve, type Served, type System, SYSTEMS } from "../support/systems.ts";
 import { compare } from "./compare.ts";
 import { operation } from "./operations.ts";
@@ -99,7 +99,7 @@ function of(kind: "memory" | "mirror", [made, mounted]: Ways): System["start"] {
   return (mountpoint, source) => {
     const what = kind === "mirror" ? `mirror:${source}` : kind;
     const words = [mountpoint, what, JSON.stringify(made), JSON.stringify(mounted)];
-    return startServer(command("../posix/serve.ts", import.meta.url, ...words));
+    return startReady(command("../posix/serve.ts", import.meta.url, ...words));
   };
 }
 

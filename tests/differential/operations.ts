@@ -1,4 +1,6 @@
-/** What is done to a directory: calls with paths from a small pool, so that they meet the same files again and again. */
+/**
+ * What is done to a directory: calls with paths from a small pool, so that they meet the same files again and again.
+ */
 import fc from "fast-check";
 import { type Acl, ACL_ACCESS, ACL_DEFAULT, ACL_TAG } from "../../src/kit/acl.ts";
 

@@ -45,8 +45,8 @@ export interface Folder {
 export interface Exemptions {
   /**
    * The kernel does not check permissions. It has answered then what it knows (that a name exists, or is a directory)
-   * before the file system is asked, where natively it checks these first; and nobody is asked whether "." and ".." of a
-   * directory may be used, or a fifo be opened.
+   * before the file system is asked, where natively it checks these first; and nobody is asked whether "." and ".." of
+   * a directory may be used, or a fifo be opened.
    */
   readonly unchecked?: boolean;
   /** The kernel collects writes: all of a file is data to it. */
@@ -56,8 +56,8 @@ export interface Exemptions {
   /** The kernel moves the data: it gives the file below the flags of the open, and that one stays O_APPEND. */
   readonly append?: boolean;
   /**
-   * What is written to an O_APPEND file goes to its end, which is not where the kernel thinks when others write to it, by
-   * another mount or in the source: RWF_NOAPPEND does not come along, nor RWF_APPEND where the source decides.
+   * What is written to an O_APPEND file goes to its end, which is not where the kernel thinks when others write to it,
+   * by another mount or in the source: RWF_NOAPPEND does not come along, nor RWF_APPEND where the source decides.
    */
   readonly rwf?: readonly WriteFlag[];
   /** Nobody is told of O_PATH: a file that is open so is out of reach once others removed it from the source. */

@@ -7,8 +7,8 @@ import type { Diagnosis } from "../../doctor.ts";
 import { memory } from "../../kit.ts";
 import { mount } from "../../mod.ts";
 import { diagnose } from "../../src/doctor/diagnose.ts";
-import { ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
-import { settle } from "../mount/settle.ts";
+import { ORDINARY, ordinaryPlace } from "../support/ordinary.ts";
+import { settle } from "../support/settle.ts";
 import { command, invocation, mountsUnder, openFds, run, type TempDir, tempDir, test } from "../support/harness.ts";
 
 // What is opened in a test has to be closed in it.

@@ -1,8 +1,6 @@
-/** What the tests of examples share: their environment, and what people do with a file system. */
+/** What people do with a file system. */
 import { assertEquals } from "@std/assert";
-import fs from "node:fs/promises";
-import process from "node:process";
-import { run, type TempDir } from "../support/harness.ts";
+import { env, run } from "../support/harness.ts";
 
 /** What {@linkcode work} needs of the machine. */
 export const PROGRAMS = [
@@ -10,24 +8,6 @@ export const PROGRAMS = [
   "fuse",
   ...["git", "rsync", "setfattr", "sqlite3", "gcc", "flock"].map((name) => `tool:${name}` as const),
 ] as const;
-
-// The system's programs first: ordinary users may not reach what root has installed for itself.
-const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`;
-
-/** What programs find in their environment. */
-export const env: Record<string, string> = { PATH, LC_ALL: "C.UTF-8" };
-
-/** The checkout, with a slash at its end. */
-export const ROOT: string = new URL("../..", import.meta.url).pathname;
-
-/**
- * Another name for this runtime, in a folder. node:child_process, by which programs are started, takes a command with
- * the runtime's own name in it for one of Node, and grants it every permission.
- */
-export async function runtimeIn(dir: TempDir): Promise<string> {
-  await fs.symlink(process.execPath, dir.join("runtime"));
-  return dir.join("runtime");
-}
 
 // A user's own settings of git would change what is shown.
 const WORK = `

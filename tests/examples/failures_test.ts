@@ -3,21 +3,24 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import fs from "node:fs/promises";
 import process from "node:process";
 import {
-  type Example,
+  env,
   invocation,
   mountsUnder,
+  READY,
+  ROOT,
   run,
+  type Running,
   RUNTIME,
-  startServer,
+  runtimeIn,
+  startReady,
   type TempDir,
   tempDir,
   test,
   until,
 } from "../support/harness.ts";
-import { guards, type Shells } from "../mount/guards.ts";
+import { guards, type Shells } from "../support/guards.ts";
 import type { Mount } from "../support/mounts.ts";
-import { env, ROOT, runtimeIn } from "./driver.ts";
-import { ORDINARY, ordinaryPlace } from "./ordinary.ts";
+import { ORDINARY, ordinaryPlace } from "../support/ordinary.ts";
 
 const options = { needs: ["root", "fuse"] as const, sanitize: false };
 const long = { needs: ORDINARY, sanitize: false, timeout: 120_000 };
@@ -84,7 +87,7 @@ async function root(): Promise<Who> {
   const dir = await tempDir();
   for (const name of ["mnt", "source", "tmp"]) await fs.mkdir(dir.join(name));
   const [mnt, source] = [dir.join("mnt"), dir.join("source")];
-  const deno = await runtimeIn(dir);
+  const deno = await runtimeIn(dir.path);
   return {
     name: "root",
     dir,
@@ -122,8 +125,8 @@ async function nobody(conf = ""): Promise<Who> {
 }
 
 /** A process that works in the mount. */
-async function busy(who: Who): Promise<Example> {
-  return await startServer(who.as(["sh", "-c", `cd ${who.mnt} && echo is mounted && exec sleep 60`]));
+async function busy(who: Who): Promise<Running> {
+  return await startReady(who.as(["sh", "-c", `cd ${who.mnt} && echo ready && exec sleep 60`]), { ready: READY });
 }
 
 // Refusals
@@ -203,7 +206,7 @@ if (RUNTIME === "deno") {
 
 test("examples: a mount that lost its server is named, and the remedy that is told works", options, async () => {
   await using who = await root();
-  await using server = await startServer(who.as(who.example("hello")));
+  await using server = await startReady(who.as(who.example("hello")));
   const shells = (await processes(who.mnt)).filter(({ line }) => line.includes("fusewire-guard"));
   for (const { pid } of shells) process.kill(pid, "SIGKILL");
   assertEquals(await server.stop("SIGKILL"), { code: null, signal: "SIGKILL" });
@@ -216,7 +219,7 @@ test("examples: a mount that lost its server is named, and the remedy that is to
     `unmount it first: ${remedy}, or as its owner fusermount3 -u -z ${who.mnt}\n`,
   ]);
   assertEquals((await run(remedy)).code, 0);
-  await using again = await startServer(who.as(who.example("memory")));
+  await using again = await startReady(who.as(who.example("memory")));
   assertEquals(await again.stop(), FINE);
   await nothingLeft(who);
 });
@@ -254,7 +257,7 @@ test("examples: --allow-other of an ordinary user, where /etc/fuse.conf allows i
   needs: ORDINARY,
 }, async () => {
   await using who = await nobody("user_allow_other");
-  await using server = await startServer(who.as([...who.example("memory"), "--allow-other"]));
+  await using server = await startReady(who.as([...who.example("memory"), "--allow-other"]));
   await run(who.as(["sh", "-c", `umask 077; echo mine > ${who.mnt}/secret; umask 022; echo all > ${who.mnt}/public`]));
   const stranger = ["setpriv", "--reuid=23456", "--regid=23456", "--clear-groups"];
   const others = await run(who.asRoot([
@@ -276,11 +279,11 @@ test("examples: a mountpoint may be relative, a link, oddly named, full, and mou
   const program = who.example("memory").slice(0, -1);
   const path = `${who.mnt}/a b`;
   for (const [from, name, at] of [[path, ".", path], [who.mnt, "link//", path], [path, `./ü'"\\`, `${path}/ü'"\\`]]) {
-    await using server = await startServer(who.as(["env", "-C", from, ...program, name]));
+    await using server = await startReady(who.as(["env", "-C", from, ...program, name]));
     assertEquals((await who.mounts()).map((mount) => mount.path), [at]);
     assertEquals((await run(["sh", "-c", "echo > f; ls"], { cwd: at })).stdout, "f\n");
     {
-      await using above = await startServer(who.as([...who.example("hello").slice(0, -1), at]));
+      await using above = await startReady(who.as([...who.example("hello").slice(0, -1), at]));
       assertEquals((await run(["ls", at])).stdout, "hello\n");
       assertEquals(await above.stop(), FINE);
     }
@@ -305,7 +308,7 @@ function both(name: string, body: (who: Who) => Promise<void>): void {
 both("SIGINT and SIGTERM end with 0, silently", async (who) => {
   for (const name of EXAMPLES) {
     for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      await using server = await startServer(who.as(who.example(name)));
+      await using server = await startReady(who.as(who.example(name)));
       assertEquals((await run(who.as(["ls", "-la", who.mnt]))).code, 0);
       assertEquals(await server.stop(signal, 20_000), FINE);
       assertEquals(server.output, `mounted on ${who.mnt}\n`);
@@ -316,7 +319,7 @@ both("SIGINT and SIGTERM end with 0, silently", async (who) => {
 
 both("SIGINT, once and twice, ends with 0 though a process works in the mount", async (who) => {
   for (const signals of [1, 2]) {
-    await using server = await startServer(who.as(who.example("memory")));
+    await using server = await startReady(who.as(who.example("memory")));
     await using user = await busy(who);
     for (let i = 1; i < signals; i++) {
       process.kill(server.pid, "SIGINT");
@@ -334,7 +337,7 @@ both("SIGINT, once and twice, ends with 0 though a process works in the mount", 
 
 both("SIGTERM in the middle of work ends with 0", async (who) => {
   for (const name of ["memory", "passthrough"]) {
-    await using server = await startServer(who.as(who.example(name)));
+    await using server = await startReady(who.as(who.example(name)));
     const work = "i=0; while :; do i=$((i+1)); echo $i > f$i.$$ && cat f$i.$$ && rm f$i.$$ || exit 7; done";
     const workers = [1, 2, 3].map(() => run(who.as(["sh", "-c", `cd ${who.mnt}; ${work}`])));
     await until(async () => (await run(who.as(["ls", who.mnt]))).stdout !== "", "work");
@@ -347,7 +350,7 @@ both("SIGTERM in the middle of work ends with 0", async (who) => {
 
 both("SIGKILL and SIGHUP leave no mount and no guard, though a process works in the mount", async (who) => {
   for (const signal of ["SIGKILL", "SIGHUP"] as const) {
-    await using server = await startServer(who.as(who.example("passthrough")));
+    await using server = await startReady(who.as(who.example("passthrough")));
     let shells: Shells[] = [];
     await until(async () => (shells = await guards(who.mnt)).at(0)?.watch !== undefined, "the guard keeps watch");
     assertEquals(shells.length, 1);
@@ -365,14 +368,14 @@ both("SIGKILL and SIGHUP leave no mount and no guard, though a process works in 
 both("somebody else unmounts, at once or lazily: they end with 0", async (who) => {
   const [unmount, lazy] = who.name === "root" ? [["umount"], "-l"] : [["fusermount3", "-u"], "-z"];
   for (const name of EXAMPLES) {
-    await using server = await startServer(who.as(who.example(name)));
+    await using server = await startReady(who.as(who.example(name)));
     assertEquals((await run(who.as([...unmount, who.mnt]))).stderr, "");
     assertEquals(await server.exited, FINE);
     assertEquals(server.output, `mounted on ${who.mnt}\n`);
     await server.stop();
     await nothingLeft(who);
   }
-  await using server = await startServer(who.as(who.example("memory")));
+  await using server = await startReady(who.as(who.example("memory")));
   await using user = await busy(who);
   assertMatch((await run(who.as([...unmount, who.mnt]))).stderr, /busy/);
   assertEquals((await run(who.as([...unmount, lazy, who.mnt]))).stderr, "");

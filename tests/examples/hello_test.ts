@@ -1,13 +1,12 @@
 /** `examples/hello.ts` as a user meets it. */
 import { assertEquals, assertMatch } from "@std/assert";
 import fs from "node:fs/promises";
-import { env } from "./driver.ts";
-import { type Example, mountsUnder, run, startExample, tempDir, test } from "../support/harness.ts";
+import { env, mountsUnder, run, type Running, startExample, tempDir, test } from "../support/harness.ts";
 
 const options = { needs: ["root", "fuse"] as const, sanitize: false };
 
 /** A line of shell in the mount: its status and what it said. */
-async function inHello(work: (sh: (line: string) => Promise<[number, string]>, hello: Example) => Promise<void>) {
+async function inHello(work: (sh: (line: string) => Promise<[number, string]>, hello: Running) => Promise<void>) {
   await using dir = await tempDir();
   await using hello = await startExample("hello", [dir.path]);
   await work(async (line) => {

@@ -1,8 +1,8 @@
 /** `examples/memory.ts` as a user meets it. */
 import { assertEquals, assertMatch } from "@std/assert";
 import process from "node:process";
-import { mountsUnder, run, startExample, tempDir, test, until } from "../support/harness.ts";
-import { env, PROGRAMS, work } from "./driver.ts";
+import { command, env, mountsUnder, run, startExample, tempDir, test, until } from "../support/harness.ts";
+import { PROGRAMS, work } from "./driver.ts";
 
 const options = { needs: ["root", "fuse"] as const, sanitize: false };
 const users = [...options.needs, "tool:useradd", "tool:userdel", "tool:runuser"] as const;
@@ -96,3 +96,17 @@ test(
     assertEquals((await run(["ls", dir.path])).code, 0);
   },
 );
+
+test("memory: --max-bytes and --max-inodes are what it holds, also where they are 0", options, async () => {
+  await using dir = await tempDir();
+  {
+    await using _memory = await startExample("memory", [dir.path, "--max-bytes=0", "--max-inodes=2"]);
+    const script = "echo x > a; touch b; stat -c %s a; df --output=size,itotal . | tail -1";
+    const { stdout, stderr } = await run(["bash", "-c", script], { cwd: dir.path, env });
+    assertMatch(stdout, /^0\n +0 +2\n$/);
+    assertMatch(stderr, /write error: No space left on device\n.*'b': No space left on device\n$/);
+  }
+  const { code, stderr } = await run(command("../../examples/memory.ts", import.meta.url, dir.path, "--max-inodes=0"));
+  assertEquals(code, 1);
+  assertMatch(stderr, /^cannot make a file system in memory: maxInodes is 0, .*\n$/);
+});

@@ -2,17 +2,20 @@
 import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import fs from "node:fs/promises";
 import {
+  env,
   invocation,
   mountsUnder,
+  must,
   run,
+  runtimeIn,
   startExample,
-  startServer,
+  startReady,
   type TempDir,
   tempDir,
   test,
 } from "../support/harness.ts";
-import { env, PROGRAMS, runtimeIn, work } from "./driver.ts";
-import { ORDINARY, ordinaryPlace } from "./ordinary.ts";
+import { PROGRAMS, work } from "./driver.ts";
+import { ORDINARY, ordinaryPlace } from "../support/ordinary.ts";
 
 const options = { needs: ["root", "fuse"] as const, sanitize: false };
 const long = { needs: PROGRAMS, sanitize: false, timeout: 240_000 };
@@ -33,13 +36,6 @@ async function toMemory(path: string, as = (command: string[]) => command): Prom
   const probe = 'cd "$1" && touch f && setfattr -n user.x -v y f && rm f';
   const line = `mount -t tmpfs -o mode=1777 none "$1" && { (${probe}) || umount "$1"; }`;
   assertEquals(await run(as(["sh", "-c", line, "sh", path]), { env }), { code: 0, stdout: "", stderr: "" });
-}
-
-/** A line of shell that must succeed, and what it said. */
-async function sh(line: string): Promise<string> {
-  const { code, stdout, stderr } = await run(["bash", "-ec", line], { env });
-  assertEquals([code, stderr], [0, ""], line);
-  return stdout;
 }
 
 for (
@@ -68,7 +64,7 @@ test("passthrough: what people do with it, as an ordinary user", {
   const [source, mnt, outside] = await Promise.all(["source", "mnt", "outside"].map((name) => place.folder(name)));
   await toMemory(source, place.asRoot);
   const example = invocation(`${place.root}examples/passthrough.ts`, source, mnt);
-  await using server = await startServer(place.asUser([place.deno, ...example]));
+  await using server = await startReady(place.asUser([place.deno, ...example]));
   await work(mnt, outside, place.asUser);
   assertEquals(await server.stop(), { code: 0, signal: null });
   assertEquals(server.output, `mounted on ${mnt}\n`);
@@ -90,7 +86,7 @@ test("passthrough: the data go past the server; with --no-passthrough they go th
   for (const [flags, past] of [[[], true], [["--no-passthrough"], false]] as const) {
     await using server = await startExample("passthrough", [source, mnt, ...flags]);
     const before = await moved(server.pid);
-    await sh(work);
+    await must(work);
     const bytes = await moved(server.pid) - before;
     if (past) assertLess(bytes, 1 << 20);
     else assertGreater(bytes, 32 << 20);
@@ -101,11 +97,11 @@ test("passthrough: 5,000 files with no more than 200 descriptors", long, async (
   await using dir = await tempDir();
   await toMemory(dir.path);
   const [source, mnt] = await folders(dir, "source", "mnt");
-  const words = [await runtimeIn(dir), ...invocation("examples/passthrough.ts", source, mnt)];
+  const words = [await runtimeIn(dir.path), ...invocation("examples/passthrough.ts", source, mnt)];
   for (const flags of [[], ["--no-passthrough"]]) {
-    await using server = await startServer(["prlimit", "--nofile=200:200", ...words, ...flags]);
-    assertMatch(await sh(`grep 'open files' /proc/${server.pid}/limits`), / 200 +200 /);
-    const told = await sh(`
+    await using server = await startReady(["prlimit", "--nofile=200:200", ...words, ...flags]);
+    assertMatch(await must(`grep 'open files' /proc/${server.pid}/limits`), / 200 +200 /);
+    const told = await must(`
       cd ${mnt}; mkdir d{1..50}; for d in d*; do (cd $d; touch f{1..100}); done
       find . -type f | wc -l
       exec {keep}< d1 {cwd}< d50/f100
@@ -128,7 +124,7 @@ test(
     await fs.writeFile(dir.join("s/file"), "text");
     await using _server = await startExample("passthrough", [dir.join("s"), sub]);
     assertEquals(
-      await sh(`cd ${sub}; ls; cat file; ls sub; echo more >> sub/f; cat ${dir.join("s/sub/f")}`),
+      await must(`cd ${sub}; ls; cat file; ls sub; echo more >> sub/f; cat ${dir.join("s/sub/f")}`),
       "file\nsub\ntextmnt\nmore\n",
     );
     for (
@@ -152,18 +148,18 @@ test("passthrough: a folder mirrored onto itself", options, async () => {
   await fs.writeFile(dir.join("file"), "below");
   {
     await using server = await startExample("passthrough", [dir.path, dir.path]);
-    const said = await sh(`cd ${dir.path}; cat file; mkdir d; echo new > d/f; mv d/f g; ls; find . | wc -l; rmdir d`);
+    const said = await must(`cd ${dir.path}; cat file; mkdir d; echo new > d/f; mv d/f g; ls; find . | wc -l; rmdir d`);
     assertEquals(said, "belowd\nfile\ng\n4\n");
     assertEquals(await server.stop(), { code: 0, signal: null });
   }
-  assertEquals(await sh(`cd ${dir.path}; cat file g; ls`), "belownew\nfile\ng\n");
+  assertEquals(await must(`cd ${dir.path}; cat file g; ls`), "belownew\nfile\ng\n");
 });
 
 test("passthrough: the source may be moved, replaced and removed", options, async () => {
   await using dir = await tempDir();
   const [source, mnt] = await folders(dir, "source", "mnt");
   await using server = await startExample("passthrough", [source, mnt]);
-  const said = await sh(`
+  const said = await must(`
     cd ${dir.path}
     echo one > source/f; cat mnt/f
     mv source moved; mkdir source; echo another > source/f
@@ -181,9 +177,9 @@ test("passthrough: the source may be moved, replaced and removed", options, asyn
 test("passthrough: file systems mounted inside the source are shown, with inodes of their own", options, async () => {
   await using dir = await tempDir();
   const [source, mnt] = await folders(dir, "source/in", "mnt");
-  await sh(`mount -t tmpfs none ${source}; cd ${source}; echo text > f; mkdir d; ln f d/g; touch ../h`);
+  await must(`mount -t tmpfs none ${source}; cd ${source}; echo text > f; mkdir d; ln f d/g; touch ../h`);
   await using _server = await startExample("passthrough", [dir.join("source"), mnt]);
-  const said = await sh(`
+  const said = await must(`
     cd ${mnt}; cat in/d/g; stat -c %h in/f; echo more >> in/f; cat ${source}/f
     find . | wc -l; find . -printf '%i\\n' | sort -u | wc -l
     ! mv h in/ 2>&1 | grep -q .; mv in/f h2 ; cat h2; cat ../source/h2
@@ -197,9 +193,9 @@ test("passthrough: a source whose file system knows neither attributes nor acces
 }, async () => {
   await using dir = await tempDir();
   const [source, mnt] = await folders(dir, "source", "mnt");
-  await sh(`mount -t ramfs -o mode=755 none ${source}; echo text > ${source}/f`);
+  await must(`mount -t ramfs -o mode=755 none ${source}; echo text > ${source}/f`);
   await using _server = await startExample("passthrough", [source, mnt, "--allow-other"]);
-  const said = await sh(`
+  const said = await must(`
     cd ${mnt}
     setpriv --reuid=23456 --regid=23456 --clear-groups sh -c 'cat f; ls; mkdir d 2>&1 || true'
     cp -a f g; getfacl -cE g; setfattr -n user.x -v y g 2>&1 || setfacl -m u:1:r g 2>&1 || true

@@ -6,19 +6,15 @@ import type { Filesystem } from "../../src/fs/filesystem.ts";
 import { memory } from "../../src/kit/memory.ts";
 import { mirror } from "../../src/kit/mirror.ts";
 import { mount, type MountOptions } from "../../src/mount/mount.ts";
-import { run, tempDir, test } from "../support/harness.ts";
+import { tempDir, test } from "../support/harness.ts";
+import { seen } from "./seen.ts";
 
 // Opened here, since it stays open.
 libc();
 
-const PEOPLE = new URL("people.py", import.meta.url).pathname;
 const needs = ["root", "fuse", "tool:python3"] as const;
 
-/** What the script prints about a folder, line by line. */
-async function seen(folder: string): Promise<string[]> {
-  const { stdout, stderr } = await run(["python3", PEOPLE, folder], { timeout: 60_000 });
-  return (stdout + stderr).split("\n");
-}
+const people = (folder: string) => seen("people.py", folder, 250);
 
 /** The kernel checks permissions, with access control lists. */
 const KERNEL: MountOptions = { defaultPermissions: true, posixAcl: true };
@@ -29,7 +25,7 @@ async function compare(make: (source: string) => Filesystem, options: MountOptio
   for (const name of ["plain", "source", "mnt"]) await mkdir(dir.join(name));
   const common = { allowOther: true, nosuid: false, nodev: false, dontMask: true, handleKillpriv: true };
   await using _session = await mount(make(dir.join("source")), dir.join("mnt"), { ...common, ...options });
-  assertEquals(await seen(dir.join("mnt")), await seen(dir.join("plain")));
+  assertEquals(await people(dir.join("mnt")), await people(dir.join("plain")));
 }
 
 test("memory: users, where the kernel checks permissions", { needs, sanitize: false }, async () => {

@@ -18,7 +18,7 @@ import {
 import { S_IFDIR } from "../../src/fs/mode.ts";
 import { code } from "../support/errno.ts";
 import { protectsHardlinks } from "../support/hardlinks.ts";
-import { openFds, startServer, test } from "../support/harness.ts";
+import { openFds, READY, startReady, test } from "../support/harness.ts";
 
 // Opened here, since it stays open.
 libc();
@@ -76,8 +76,8 @@ test(
   "groupsOf: of a process, by its pid; what came with the request where there is none",
   { needs: ["root"] },
   async () => {
-    const script = "import os, time; os.setgroups([11, 22]); print('mounted', flush=True); time.sleep(60)";
-    await using child = await startServer(["python3", "-c", script]);
+    const script = "import os, time; os.setgroups([11, 22]); print('ready', flush=True); time.sleep(60)";
+    await using child = await startReady(["python3", "-c", script], { ready: READY });
     assertEquals(groupsOf({ uid: 0, gid: 0, pid: child.pid }), [11, 22]);
     assertEquals([11, 22, 33].map((gid) => isMember({ uid: 5, gid: 33, pid: child.pid }, gid)), [true, true, true]);
     assertEquals(isMember({ uid: 5, gid: 33, pid: child.pid }, 44), false);
@@ -88,8 +88,8 @@ test(
 );
 
 test("groupsOf: more groups than a page of text holds", { needs: ["root"] }, async () => {
-  const script = "import os, time; os.setgroups(range(100000, 102000)); print('mounted', flush=True); time.sleep(60)";
-  await using child = await startServer(["python3", "-c", script]);
+  const script = "import os, time; os.setgroups(range(100000, 102000)); print('ready', flush=True); time.sleep(60)";
+  await using child = await startReady(["python3", "-c", script], { ready: READY });
   assertEquals(groupsOf({ uid: 0, gid: 0, pid: child.pid }).length, 2000);
 });
 

@@ -4,17 +4,17 @@ import process from "node:process";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { FuseError } from "../../src/errno.ts";
-import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
+import { type KernelMountOptions, mountDevice, type Mounted } from "../../src/mount/device.ts";
 import { type MountEntry, parseMounts, readMounts } from "../../src/mount/mountinfo.ts";
-import { command, openFds, run, startServer, type TempDir, tempDir, test, until } from "../support/harness.ts";
-import { fields, guards, type Shells } from "./guards.ts";
-import { settle } from "./settle.ts";
+import { command, openFds, run, startReady, tempDir, test, until } from "../support/harness.ts";
+import { fields, guards, type Shells } from "../support/guards.ts";
+import { NOBODY, ORDINARY, ordinaryPlace, type Place } from "../support/ordinary.ts";
+import { settle } from "../support/settle.ts";
 import type { Plan, Report } from "./holder.ts";
 
 const c = libc();
 const { O } = c;
 const needs = ["root", "fuse"] as const;
-const asUser = [...needs, "tool:unshare", "tool:nsenter", "tool:setpriv", "tool:fusermount3"] as const;
 
 // Without a look at the path: nobody serves it.
 const umount = ["umount", "-c", "-i"];
@@ -46,7 +46,7 @@ async function guardOf(path: string): Promise<number> {
 /** Mounts, and checks that nothing is left after the body has unmounted. */
 async function mounting(
   path: string,
-  options: MountOptions,
+  options: KernelMountOptions,
   body: (mounted: Mounted) => void | Promise<void>,
 ): Promise<void> {
   await settle();
@@ -179,7 +179,7 @@ test("Mounted: a folder above it is renamed", { needs }, async () => {
 });
 
 /** That mounting is refused in these words, and leaves nothing. */
-async function refused(path: string, options: MountOptions, code: string, words: string): Promise<void> {
+async function refused(path: string, options: KernelMountOptions, code: string, words: string): Promise<void> {
   const [fds, own, top] = [await openFds(), await children(), at(path)];
   const error = await assertRejects(() => mountDevice(path, options), FuseError);
   assertEquals(error.message, words);
@@ -228,14 +228,14 @@ test(
   },
 );
 
-test("mountDevice: no descriptor is left", { needs: asUser }, async () => {
+test("mountDevice: no descriptor is left", { needs: ORDINARY }, async () => {
   await using space = await namespace();
   const limit = ["sh", "-c", `ulimit -n 64; exec "$@"`, "sh"];
-  const mountpoint = space.dir.join("mnt");
+  const { mountpoint } = space;
   const commands = [true, false].flatMap((autoUnmount) => {
     const holder = holding({ mountpoint, options: { autoUnmount }, steps: ["unmount", "end"] });
     const words = [...limit, ...holder, "crowded"];
-    return [space.enter(words), space.user(words)];
+    return [space.asRoot(words), space.asUser(words)];
   });
   for (const command of commands) {
     const lines: unknown[] = await said(command);
@@ -296,61 +296,22 @@ function holding(plan: Plan): string[] {
   return command("./holder.ts", import.meta.url, JSON.stringify(plan));
 }
 
-/** A mount namespace, and users without privileges in it who may open `/dev/fuse`. */
-interface Namespace extends AsyncDisposable {
-  readonly dir: TempDir;
-  /** Runs as root in it. */
-  enter(command: readonly string[] | string): string[];
-  /** Runs as nobody in it. */
-  user(command: readonly string[]): string[];
+/** A place with a mountpoint. */
+interface Namespace extends Place {
+  /** Of the ordinary user. */
+  readonly mountpoint: string;
   /** What is mounted at a path in it. */
   at(path: string): Promise<MountEntry | undefined>;
 }
 
-const NOBODY = 65534;
-
-async function namespace(setup = ""): Promise<Namespace> {
-  const dir = await tempDir();
-  await fs.mkdir(dir.join("mnt"));
-  await fs.mkdir(dir.join("cache"));
-  for (const name of ["mnt", "cache"]) await fs.chown(dir.join(name), NOBODY, NOBODY);
-  const prepare = `
-    mknod -m 666 "$1/fuse" c 10 229 && mount --bind "$1/fuse" /dev/fuse
-    touch "$1/runtime" && mount --bind "$RUNTIME" "$1/runtime"
-    mkdir "$1/checkout" && mount --bind "$2" "$1/checkout"
-    ${setup}
-    echo mounted
-    exec sleep 600
-  `;
-  // This runtime and the checkout may lie where only root may enter.
-  const checkout = new URL("../../", import.meta.url).pathname;
-  const place = (word: string) =>
-    word === process.execPath
-      ? dir.join("runtime")
-      : word.startsWith(checkout)
-      ? dir.join("checkout", word.slice(checkout.length))
-      : word;
-  const words = ["unshare", "-m", "sh", "-ec", prepare, "sh", dir.path, checkout];
-  const keeper = await startServer(words, { env: { RUNTIME: process.execPath } });
-  const enter = (command: readonly string[] | string) => {
-    const words = typeof command === "string" ? ["sh", "-ec", command] : command;
-    return ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...words];
-  };
+async function namespace(settings: Parameters<typeof ordinaryPlace>[0] = {}): Promise<Namespace> {
+  const place = await ordinaryPlace(settings);
   return {
-    dir,
-    enter,
-    user(command) {
-      const become = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
-      return enter(["env", `DENO_DIR=${dir.path}/cache`, ...become, ...command.map(place)]);
-    },
+    ...place,
+    mountpoint: await place.folder("mnt"),
     async at(path) {
-      const mounts = parseMounts(await fs.readFile(`/proc/${keeper.pid}/mountinfo`));
+      const mounts = parseMounts(await fs.readFile(`/proc/${place.pid}/mountinfo`));
       return mounts.findLast(({ point }) => point === path);
-    },
-    async [Symbol.asyncDispose]() {
-      // With its last process the namespace and its mounts go.
-      await keeper[Symbol.asyncDispose]();
-      await dir[Symbol.asyncDispose]();
     },
   };
 }
@@ -364,11 +325,11 @@ async function said(command: string[]): Promise<[Report, ...unknown[]]> {
 
 const NOTHING_LEFT: string[] = [];
 
-test("mountDevice: an ordinary user mounts and unmounts through fusermount3", { needs: asUser }, async () => {
+test("mountDevice: an ordinary user mounts and unmounts through fusermount3", { needs: ORDINARY }, async () => {
   await using space = await namespace();
-  const mountpoint = space.dir.join("mnt");
+  const { mountpoint } = space;
   const steps = ["isMounted", "enter", "unmount", "isMounted", "leave", "unmount", "unmount", "end"] as const;
-  const [{ mounted }, ...rest] = await said(space.user(holding({ mountpoint, steps })));
+  const [{ mounted }, ...rest] = await said(space.asUser(holding({ mountpoint, steps })));
   const { path, how, nonblocking, closedByExec } = mounted!;
   assertEquals({ path, how }, { path: mountpoint, how: "fusermount3" });
   assertEquals({ nonblocking, closedByExec }, { nonblocking: true, closedByExec: true });
@@ -376,13 +337,13 @@ test("mountDevice: an ordinary user mounts and unmounts through fusermount3", { 
   assertEquals(await space.at(mountpoint), undefined);
   // Lazily, while it is in use.
   const lazily = ["enter", "lazy", "isMounted", "unmount", "leave", "end"] as const;
-  const [, ...after] = await said(space.user(holding({ mountpoint, steps: lazily })));
+  const [, ...after] = await said(space.asUser(holding({ mountpoint, steps: lazily })));
   assertEquals(after, ["unmounted", false, "gone", NOTHING_LEFT]);
 });
 
-test("mountDevice: the options through fusermount3", { needs: asUser }, async () => {
+test("mountDevice: the options through fusermount3", { needs: ORDINARY }, async () => {
   await using space = await namespace();
-  const mountpoint = space.dir.join("mnt");
+  const { mountpoint } = space;
   const options = {
     fsname: "a,b\\,c \\",
     subtype: "x,y\\",
@@ -392,41 +353,41 @@ test("mountDevice: the options through fusermount3", { needs: asUser }, async ()
     maxRead: 8192,
   };
   const plan: Plan = { mountpoint, options: { ...options, defaultPermissions: true }, steps: ["hold"] };
-  await using _holder = await startServer(space.user(holding(plan)));
+  await using _holder = await startReady(space.asUser(holding(plan)));
   const { source, type, options: flags, superOptions } = (await space.at(mountpoint))!;
   assertEquals({ source, type }, { source: options.fsname, type: `fuse.${options.subtype}` });
   assertEquals(flags, "ro,nosuid,nodev,noexec,noatime");
   assertEquals(superOptions, `ro,user_id=${NOBODY},group_id=${NOBODY},default_permissions,max_read=8192`);
 });
 
-test("mountDevice: mountpoints with odd bytes through fusermount3", { needs: asUser }, async () => {
+test("mountDevice: mountpoints with odd bytes through fusermount3", { needs: ORDINARY }, async () => {
   await using space = await namespace();
   for (const name of odd) {
-    const mountpoint = mkdir(space.dir.join("mnt"), name);
+    const mountpoint = mkdir(space.mountpoint, name);
     assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
     const steps = ["isMounted", "enter", "unmount", "leave", "unmount", "isMounted", "end"] as const;
-    const [{ mounted }, ...rest] = await said(space.user(holding({ mountpoint, steps })));
+    const [{ mounted }, ...rest] = await said(space.asUser(holding({ mountpoint, steps })));
     assertEquals([mounted?.path, mounted?.how], [mountpoint, "fusermount3"]);
     assertEquals(rest, [true, "busy", "unmounted", false, NOTHING_LEFT], name);
   }
 });
 
-test("mountDevice: what an ordinary user may not is said, with the remedy", { needs: asUser }, async () => {
+test("mountDevice: what an ordinary user may not is said, with the remedy", { needs: ORDINARY }, async () => {
   await using space = await namespace();
   const refusedWith = async (plan: Omit<Plan, "steps">, code: string, words: string, through: string[] = []) => {
-    const [{ error, left }] = await said(space.user([...through, ...holding({ ...plan, steps: [] })]));
+    const [{ error, left }] = await said(space.asUser([...through, ...holding({ ...plan, steps: [] })]));
     assertEquals(error?.message, `cannot mount on ${JSON.stringify(plan.mountpoint)}: ${words}`);
     assertEquals([error?.code, left], [code, NOTHING_LEFT]);
   };
-  const mountpoint = space.dir.join("mnt");
+  const { mountpoint } = space;
   const allow = "option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf";
   const remedy = "write a line user_allow_other into /etc/fuse.conf, or mount without allowOther";
   const says = `mount(2) says EPERM; fusermount3 says "${allow}"; ${remedy}`;
   await refusedWith({ mountpoint, options: { allowOther: true } }, "EPERM", says);
-  const foreign = `user has no write access to mountpoint ${space.dir.path}`;
+  const root = mkdir(space.dir.path, "of root"), foreign = `user has no write access to mountpoint ${root}`;
   const own = "mount on a directory of your own";
   const words = `mount(2) says EPERM; fusermount3 says "${foreign}"; ${own}`;
-  await refusedWith({ mountpoint: space.dir.path }, "EACCES", words);
+  await refusedWith({ mountpoint: root }, "EACCES", words);
   await fs.mkdir(space.dir.join("closed/x"), { recursive: true });
   await fs.chmod(space.dir.join("closed"), 0o700);
   const closed = `open(2) says EACCES (this user may not enter it); ${own}`;
@@ -438,94 +399,94 @@ test("mountDevice: what an ordinary user may not is said, with the remedy", { ne
   ]);
 });
 
-test("mountDevice: allowOther where /etc/fuse.conf has user_allow_other", { needs: asUser }, async () => {
-  await using space = await namespace('echo user_allow_other > "$1/conf"; mount --bind "$1/conf" /etc/fuse.conf');
-  const mountpoint = space.dir.join("mnt");
+test("mountDevice: allowOther where /etc/fuse.conf has user_allow_other", { needs: ORDINARY }, async () => {
+  await using space = await namespace({ conf: "user_allow_other" });
+  const { mountpoint } = space;
   const plan: Plan = { mountpoint, options: { allowOther: true }, steps: ["hold"] };
-  await using _holder = await startServer(space.user(holding(plan)));
+  await using _holder = await startReady(space.asUser(holding(plan)));
   assertStringIncludes((await space.at(mountpoint))!.superOptions, "allow_other");
 });
 
 test(
   "mountDevice: what the device refuses is said, with the remedy, and leaves no guard",
-  { needs: asUser },
+  { needs: ORDINARY },
   async () => {
     await using space = await namespace();
-    const mountpoint = space.dir.join("mnt"), cannot = `cannot mount on "${mountpoint}": `;
+    const { mountpoint } = space, cannot = `cannot mount on "${mountpoint}": `;
     const holder = holding({ mountpoint, steps: [] });
-    const [unprivileged] = await said(space.enter(["setpriv", "--bounding-set=-sys_admin", ...holder]));
+    const [unprivileged] = await said(space.asRoot(["setpriv", "--bounding-set=-sys_admin", ...holder]));
     const helper = `fusermount3 says "mount failed: Operation not permitted"`;
     const capability = "it needs CAP_SYS_ADMIN, as docker run --cap-add SYS_ADMIN";
     assertEquals(unprivileged.error?.message, `${cannot}mount(2) says EPERM; ${helper}; ${capability}`);
     assertEquals([unprivileged.error?.code, unprivileged.left], ["EPERM", NOTHING_LEFT]);
 
-    await run(space.enter("mount --bind /dev/null /dev/fuse"));
-    const [other] = await said(space.enter(holder));
+    await run(space.asRoot(["mount", "--bind", "/dev/null", "/dev/fuse"]));
+    const [other] = await said(space.asRoot(holder));
     const none = "/dev/fuse is no FUSE device, or of another user namespace";
     assertEquals(other.error?.message, `${cannot}mount(2) says EINVAL (${none})`);
     assertEquals([other.error?.code, other.left], ["EINVAL", NOTHING_LEFT]);
 
-    await run(space.enter("mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3"));
-    const [missing] = await said(space.enter(holder));
+    await run(space.asRoot(["sh", "-ec", "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3"]));
+    const [missing] = await said(space.asRoot(holder));
     const load = "load it: modprobe fuse; or give it to the container: --device /dev/fuse";
     assertEquals(missing.error?.message, `${cannot}open(2) of /dev/fuse says ENOENT; ${load}`);
     assertEquals([missing.error?.code, missing.left], ["ENOENT", NOTHING_LEFT]);
   },
 );
 
-test("mountDevice: finds its mount at the end of a long list", { needs: asUser }, async () => {
-  await using space = await namespace('for i in $(seq 250); do mount --bind "$1" "$1"; done');
-  const mountpoint = space.dir.join("mnt");
-  const [, ...rest] = await said(space.enter(holding({ mountpoint, steps: ["isMounted", "unmount", "end"] })));
+test("mountDevice: finds its mount at the end of a long list", { needs: ORDINARY }, async () => {
+  await using space = await namespace({ setup: 'for i in $(seq 250); do mount --bind "$1" "$1"; done' });
+  const { mountpoint } = space;
+  const [, ...rest] = await said(space.asRoot(holding({ mountpoint, steps: ["isMounted", "unmount", "end"] })));
   assertEquals(rest, [true, "unmounted", NOTHING_LEFT]);
 });
 
-test("mountDevice: finds its mount where the kernel repeats it in other places", { needs: asUser }, async () => {
+test("mountDevice: finds its mount where the kernel repeats it in other places", { needs: ORDINARY }, async () => {
   const slave = 'mkdir "$1/b"; mount --bind "$1" "$1"; mount --make-shared "$1"; mount --bind "$1" "$1/b"';
-  await using space = await namespace(`${slave}; mount --make-slave "$1/b"`);
-  const mountpoint = space.dir.join("mnt"), again = space.dir.join("b/mnt");
+  await using space = await namespace({ setup: `${slave}; mount --make-slave "$1/b"` });
+  const { mountpoint } = space, again = space.dir.join("b/mnt");
   {
-    await using holder = await startServer(space.enter(holding({ mountpoint, steps: ["hold"] })));
+    await using holder = await startReady(space.asRoot(holding({ mountpoint, steps: ["hold"] })));
     assert(await space.at(again));
     await holder.stop("SIGKILL");
     await until(async () => await space.at(mountpoint) === undefined, "unmounted by the guard");
   }
-  const [, ...rest] = await said(space.enter(holding({ mountpoint, steps: ["unmount", "isMounted", "end"] })));
+  const [, ...rest] = await said(space.asRoot(holding({ mountpoint, steps: ["unmount", "isMounted", "end"] })));
   assertEquals(rest, ["unmounted", false, NOTHING_LEFT]);
   assertEquals([await space.at(mountpoint), await space.at(again)], [undefined, undefined]);
 });
 
-test("Mounted.abort: cuts the connection through fusectl", { needs: asUser }, async () => {
-  await using space = await namespace(
-    "mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections",
-  );
-  const mountpoint = space.dir.join("mnt");
+test("Mounted.abort: cuts the connection through fusectl", { needs: ORDINARY }, async () => {
+  await using space = await namespace({
+    setup: "mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections",
+  });
+  const { mountpoint } = space;
   const plan: Plan = { mountpoint, steps: ["abort", "abort", "isMounted", "unmount", "end"] };
-  for (const command of [space.enter(holding(plan)), space.user(holding(plan))]) {
+  for (const command of [space.asRoot(holding(plan)), space.asUser(holding(plan))]) {
     const [, ...rest] = await said(command);
     assertEquals(rest, [true, false, true, "unmounted", NOTHING_LEFT]);
   }
 });
 
-test("mountDevice: without a shell there is no guard, and that is said", { needs: asUser }, async () => {
+test("mountDevice: without a shell there is no guard, and that is said", { needs: ORDINARY }, async () => {
   await using space = await namespace();
-  const mountpoint = space.dir.join("mnt");
+  const { mountpoint } = space;
   // The shell is what /bin/sh leads to.
-  await run(space.enter(["mount", "--bind", "/dev/null", await fs.realpath("/bin/sh")]));
-  const [{ error, left }] = await said(space.enter(holding({ mountpoint, steps: [] })));
+  await run(space.asRoot(["mount", "--bind", "/dev/null", await fs.realpath("/bin/sh")]));
+  const [{ error, left }] = await said(space.asRoot(holding({ mountpoint, steps: [] })));
   const spawn = "posix_spawnp(3) of /bin/sh, the guard, says EACCES";
   const remedy = "without a guard the mount would outlive this process; to do without: autoUnmount: false";
   assertEquals(error?.message, `cannot mount on "${mountpoint}": ${spawn}; ${remedy}`);
   assertEquals([error?.code, left], ["EACCES", NOTHING_LEFT]);
   const plan: Plan = { mountpoint, options: { autoUnmount: false }, steps: ["isMounted", "unmount", "end"] };
-  assertEquals((await said(space.enter(holding(plan)))).slice(1), [true, "unmounted", NOTHING_LEFT]);
+  assertEquals((await said(space.asRoot(holding(plan)))).slice(1), [true, "unmounted", NOTHING_LEFT]);
 });
 
 const nested = command("./nested.ts", import.meta.url);
 
 test("mountDevice: on a mount that has lost its server, though the kernel remembers it well", { needs }, async () => {
   await using dir = await tempDir();
-  await using server = await startServer([...nested, dir.path, "only"]);
+  await using server = await startReady([...nested, dir.path, "only"]);
   assertEquals((await run(["stat", "-c", "%F", dir.path])).stdout, "directory\n");
   await server.stop("SIGKILL");
   const { code } = await assertRejects(() => mountDevice(dir.path, {}), FuseError);
@@ -546,7 +507,7 @@ test("autoUnmount: a guard keeps nothing of the server open and outlives its sig
   await fs.mkdir(dir.join("mnt"));
   // A descriptor that the server was started with, and a folder that it runs in.
   const command = ["sh", "-c", 'exec "$@" 7</tmp', "sh", ...holding({ mountpoint: dir.join("mnt"), steps: ["hold"] })];
-  await using holder = await startServer(command, { cwd: dir.path });
+  await using holder = await startReady(command, { cwd: dir.path });
   const guard = await guardOf(dir.join("mnt"));
   const signals = ["SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM"] as const;
   await until(async () => {
@@ -565,28 +526,34 @@ test("autoUnmount: a guard keeps nothing of the server open and outlives its sig
   await until(async () => (await guards(dir.join("mnt"))).length === 0, "the guard has ended");
 });
 
-test("autoUnmount: a server that is killed leaves no mount, however the path is spelt", { needs: asUser }, async () => {
-  await using space = await namespace();
-  for (const name of odd) {
-    const mountpoint = mkdir(space.dir.join("mnt"), name);
-    assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
-    const command = holding({ mountpoint, steps: ["hold"] });
-    for (const [how, words] of [["mount(2)", space.enter(command)], ["fusermount3", space.user(command)]] as const) {
-      await using holder = await startServer(words);
-      assertStringIncludes(holder.output, `"how":"${how}"`);
-      assert(await space.at(mountpoint));
-      // Its output ends with it: the guard does not hold it.
-      await holder.stop("SIGKILL");
-      await until(async () => await space.at(mountpoint) === undefined, `${how} ${JSON.stringify(name)}: unmounted`);
-      await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
+test(
+  "autoUnmount: a server that is killed leaves no mount, however the path is spelt",
+  { needs: ORDINARY },
+  async () => {
+    await using space = await namespace();
+    for (const name of odd) {
+      const mountpoint = mkdir(space.mountpoint, name);
+      assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
+      const command = holding({ mountpoint, steps: ["hold"] });
+      for (
+        const [how, words] of [["mount(2)", space.asRoot(command)], ["fusermount3", space.asUser(command)]] as const
+      ) {
+        await using holder = await startReady(words);
+        assertStringIncludes(holder.output, `"how":"${how}"`);
+        assert(await space.at(mountpoint));
+        // Its output ends with it: the guard does not hold it.
+        await holder.stop("SIGKILL");
+        await until(async () => await space.at(mountpoint) === undefined, `${how} ${JSON.stringify(name)}: unmounted`);
+        await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
+      }
     }
-  }
-});
+  },
+);
 
-test("autoUnmount: an ordinary user's guard whom umount does not help", { needs: asUser }, async () => {
-  await using space = await namespace('mount --bind /dev/null "$(readlink -f "$(command -v umount)")"');
-  const mountpoint = space.dir.join("mnt");
-  await using holder = await startServer(space.user(holding({ mountpoint, steps: ["hold"] })));
+test("autoUnmount: an ordinary user's guard whom umount does not help", { needs: ORDINARY }, async () => {
+  await using space = await namespace({ setup: 'mount --bind /dev/null "$(readlink -f "$(command -v umount)")"' });
+  const { mountpoint } = space;
+  await using holder = await startReady(space.asUser(holding({ mountpoint, steps: ["hold"] })));
   assert(await space.at(mountpoint));
   await holder.stop("SIGKILL");
   await until(async () => await space.at(mountpoint) === undefined, "unmounted");
@@ -594,7 +561,7 @@ test("autoUnmount: an ordinary user's guard whom umount does not help", { needs:
 
 test("autoUnmount: a guard leaves alone what came after its mount", { needs: [...needs, "tool:mount"] }, async () => {
   await using dir = await tempDir();
-  await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["hold"] }));
+  await using holder = await startReady(holding({ mountpoint: dir.path, steps: ["hold"] }));
   const guard = await guardOf(dir.path);
   assertEquals((await run([...umount, dir.path])).code, 0);
   // Its number and its device's are free again: the next mount gets them.
@@ -611,33 +578,33 @@ const FUSECTL = "/sys/fs/fuse/connections";
 
 // Deaths that the pipe does not tell of: the device is closed after what waits for it.
 test("autoUnmount: a server that is killed while it waits for itself leaves no mount", {
-  needs: asUser,
+  needs: ORDINARY,
   timeout: 120_000,
 }, async () => {
-  await using cutting = await namespace(`mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}`);
-  await using plain = await namespace(`while mountpoint -q ${FUSECTL}; do umount ${FUSECTL}; done`);
-  const killed = async (space: Namespace, who: "enter" | "user", how: "open" | "asks") => {
-    const mountpoint = mkdir(space.dir.join("mnt"), `${who} ${how}`);
+  await using cutting = await namespace({ setup: `mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}` });
+  await using plain = await namespace({ setup: `while mountpoint -q ${FUSECTL}; do umount ${FUSECTL}; done` });
+  const killed = async (space: Namespace, who: "asRoot" | "asUser", how: "open" | "asks") => {
+    const mountpoint = mkdir(space.mountpoint, `${who} ${how}`);
     assertEquals(c.fchownat(-100, cstring(mountpoint), NOBODY, NOBODY, 0), 0);
-    await using server = await startServer(space[who](command("./own_user.ts", import.meta.url, mountpoint, how)));
+    await using server = await startReady(space[who](command("./own_user.ts", import.meta.url, mountpoint, how)));
     const { minor } = (await space.at(mountpoint))!;
     try {
       process.kill(server.pid, "SIGKILL");
       await until(async () => await space.at(mountpoint) === undefined, `${who} ${how}: unmounted`, 50_000);
       // An ordinary user has no other way to end a connection.
-      if (space === cutting || who === "enter") await server.exited;
+      if (space === cutting || who === "asRoot") await server.exited;
       await until(async () => (await guards(mountpoint)).length === 0, "the guard has ended");
     } finally {
       const abort = `echo 1 > ${FUSECTL}/${minor}/abort`;
-      await run(plain.enter(`mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}; ${abort}`));
+      await run(plain.asRoot(["sh", "-ec", `mountpoint -q ${FUSECTL} || mount -t fusectl none ${FUSECTL}; ${abort}`]));
     }
     await server.exited;
   };
   await Promise.all([
-    killed(cutting, "enter", "open"),
-    killed(cutting, "user", "asks"),
-    killed(plain, "enter", "asks"),
-    killed(plain, "user", "open"),
+    killed(cutting, "asRoot", "open"),
+    killed(cutting, "asUser", "asks"),
+    killed(plain, "asRoot", "asks"),
+    killed(plain, "asUser", "open"),
   ]);
 });
 
@@ -646,7 +613,7 @@ const once = { node: "asked on Deno", bun: "asked on Deno" };
 
 test("autoUnmount: a server whose first thread has ended still serves", { needs, except: once }, async () => {
   await using dir = await tempDir();
-  await using holder = await startServer(holding({ mountpoint: dir.path, steps: ["vanish"] }));
+  await using holder = await startReady(holding({ mountpoint: dir.path, steps: ["vanish"] }));
   const state = async () => fields(await fs.readFile(`/proc/${holder.pid}/stat`, "utf8"))[0];
   await until(async () => await state() === "Z", "the first thread has ended");
   let shells: Shells[] = [];
@@ -670,7 +637,7 @@ test("autoUnmount: a server whose first thread has ended still serves", { needs,
 test("autoUnmount: false: nobody unmounts", { needs: [...needs, "tool:umount"] }, async () => {
   await using dir = await tempDir();
   const plan: Plan = { mountpoint: dir.path, options: { autoUnmount: false }, steps: ["hold"] };
-  await using holder = await startServer(holding(plan));
+  await using holder = await startReady(holding(plan));
   assertEquals(await guards(dir.path), []);
   await holder.stop("SIGKILL");
   assert(at(dir.path));

@@ -4,7 +4,7 @@ import { FuseError } from "../../src/errno.ts";
 import { mountByHelper, saysBusy, unmountByHelper } from "../../src/mount/fusermount.ts";
 import { settingsOf } from "../../src/mount/options.ts";
 import { mountsUnder, openFds, tempDir, test } from "../support/harness.ts";
-import { settle } from "./settle.ts";
+import { settle } from "../support/settle.ts";
 
 const c = libc();
 const needs = ["root", "fuse", "tool:fusermount3"] as const;

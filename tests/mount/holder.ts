@@ -8,9 +8,9 @@ import { libc } from "../../ffi/load.ts";
 import { F_GETFD, F_GETFL, FD_CLOEXEC } from "../../ffi/process.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { pathOf } from "../../src/mount/procfs.ts";
-import { mountDevice, type Mounted, type MountOptions } from "../../src/mount/device.ts";
+import { type KernelMountOptions, mountDevice, type Mounted } from "../../src/mount/device.ts";
 import { isOfRuntime } from "../support/runtime.ts";
-import { settle } from "./settle.ts";
+import { settle } from "../support/settle.ts";
 
 /**
  * What to do. `hold` waits for ever; `enter` and `leave` keep the mount busy; `end` releases all and says what is left;
@@ -18,7 +18,7 @@ import { settle } from "./settle.ts";
  */
 export interface Plan {
   readonly mountpoint: string;
-  readonly options?: MountOptions;
+  readonly options?: KernelMountOptions;
   readonly steps:
     readonly ("unmount" | "lazy" | "abort" | "isMounted" | "enter" | "leave" | "end" | "hold" | "vanish")[];
 }

@@ -4,8 +4,8 @@ import {
   helperOptions,
   kernelData,
   kernelFlags,
+  type KernelMountOptions,
   kernelType,
-  type MountOptions,
   settingsOf,
 } from "../../src/mount/options.ts";
 import { test } from "../support/harness.ts";
@@ -30,7 +30,7 @@ test("settingsOf: a value that an option cannot have is EINVAL, and the message 
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
       const error = assertThrows(
-        () => settingsOf({ [name]: value } as MountOptions),
+        () => settingsOf({ [name]: value } as KernelMountOptions),
         FuseError,
         `mount option ${name} `,
       );

@@ -1,7 +1,7 @@
 /** A passthrough file and its backing file are one file: whatever is done to either is seen in the other. */
 import { assertEquals, assertGreater } from "@std/assert";
 import { mirror } from "../../kit.ts";
-import { type Client, serve, type Served, since, testWith } from "../protocol/support.ts";
+import { type Client, serve, type Served, since, testWith } from "../support/kernel.ts";
 import { run, type TempDir, tempDir, until } from "../support/harness.ts";
 
 const coherent = (name: string, fn: () => Promise<void>) => testWith(since(40), name, fn);
@@ -19,7 +19,8 @@ interface Place extends AsyncDisposable {
 async function place(): Promise<Place> {
   const source = await tempDir(), own = mirror(source.path);
   const served = await serve(own);
-  const start = (script: string) => served.start(`S = ${JSON.stringify(source.path)}\n${dedent(script)}`);
+  const prelude = `S = ${JSON.stringify(source.path)}`;
+  const start = (script: string) => served.start(script, { prelude });
   return {
     source,
     served,
@@ -42,13 +43,6 @@ async function place(): Promise<Place> {
       }
     },
   };
-}
-
-/** Takes away the indentation that all lines share. */
-function dedent(script: string): string {
-  const lines = script.split("\n").filter((line) => line.trim() !== "");
-  const indent = Math.min(...lines.map((line) => line.length - line.trimStart().length));
-  return lines.map((line) => line.slice(indent)).join("\n");
 }
 
 coherent("coherence: stores through a shared mapping are in the backing file at once, and the other way", async () => {

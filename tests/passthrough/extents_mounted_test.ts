@@ -1,6 +1,6 @@
 /**
- * Extent maps of several files behind a mount, beside plain buffers: whatever programs do to such a file, they read what
- * the buffer has. A failure is printed with its seed and the smallest map and steps that show it.
+ * Extent maps of several files behind a mount, beside plain buffers: whatever programs do to such a file, they read
+ * what the buffer has. A failure is printed with its seed and the smallest map and steps that show it.
  */
 import { writeFile } from "node:fs/promises";
 import { assert, assertEquals } from "@std/assert";
@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { libc } from "../../ffi/load.ts";
 import { type Backing, type Filesystem, mount, type Passthrough } from "../../mod.ts";
 import { type Extent, type ExtentMap, extents } from "../../passthrough.ts";
-import { startClient } from "../protocol/support.ts";
+import { startClient } from "../support/kernel.ts";
 import { tempDir, test, until } from "../support/harness.ts";
 import { Random } from "../support/random.ts";
 import { Memfds } from "./memfds.ts";

@@ -1,12 +1,15 @@
-/** Passthrough on the real kernel: the data never comes by, ids are counted, and where the kernel refuses it still works. */
+/**
+ * Passthrough on the real kernel: the data never comes by, ids are counted, and where the kernel refuses it still
+ * works.
+ */
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { mirror } from "../../kit.ts";
 import { type Filesystem, mount, type MountOptions, type OpenReply, type Session } from "../../mod.ts";
 import { run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 
 const needs = ["root", "fuse"] as const;
-const ELOOP = "FUSE_DEV_IOC_BACKING_OPEN says ELOOP: the file lies on a stacked file system, or in this mount; " +
-  "option maxStackDepth: 2 allows the first";
+const ELOOP = "FUSE_DEV_IOC_BACKING_OPEN says ELOOP: the file lies on a stacked file system, of which " +
+  "option maxStackDepth: 2 allows one, or in /proc";
 const quiet: MountOptions = { signals: false };
 
 interface Place extends AsyncDisposable {
@@ -86,7 +89,10 @@ assert os.pread(fds[-1], 3, 0) == b"two"
   assertEquals(p.session.passthrough.stats(), { registered: 1, closed: 1, open: 0, fallbacks: {}, reasons: {} });
 });
 
-test("passthrough: a mapping pins the id until munmap", { needs, sanitize: false }, async () => {
+test("passthrough: a mapping sees what is written, and is seen, also by opens after its own", {
+  needs,
+  sanitize: false,
+}, async () => {
   await using p = await place();
   await run(`head -c 8192 /dev/zero > ${p.source.join("a")}`);
   const script = `
@@ -159,7 +165,7 @@ assert [os.pread(fd, 4, 0) for fd in fds] == [b"data"] * 3
     closed: 0,
     open: 0,
     fallbacks: { EBUSY: 2 },
-    reasons: { "the inode is open through the page cache": 2 },
+    reasons: { "the inode is open through the page cache, or by a handle that a mapping brings there": 2 },
   });
   assertEquals((await run(["cat", p.mnt.join("a")])).stdout, "data\n");
   assertEquals(p.session.passthrough.stats().registered, 1);

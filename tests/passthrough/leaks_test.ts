@@ -6,7 +6,7 @@ import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from "../../src
 import { Device } from "../../src/device.ts";
 import { ERRNO } from "../../src/errno.ts";
 import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
-import { type Client, serve, type Served, since, testWith } from "../protocol/support.ts";
+import { type Client, serve, type Served, since, testWith } from "../support/kernel.ts";
 import { openFds, until } from "../support/harness.ts";
 import { Memfds } from "./memfds.ts";
 import { RawServer } from "./raw.ts";

@@ -9,7 +9,7 @@ import type { Backing, Filesystem, MountOptions, OpenReply, Passthrough } from "
 import * as flag from "../../src/abi/flags.ts";
 import { FUSE_DEV_IOC_CLONE } from "../../src/abi/ioctl.ts";
 import { cstring } from "../../src/abi/text.ts";
-import { type Client, serve, since, startClient, testWith } from "../protocol/support.ts";
+import { type Client, serve, since, startClient, testWith } from "../support/kernel.ts";
 import { mountsUnder, run, type TempDir, tempDir, until } from "../support/harness.ts";
 import { Memfds } from "./memfds.ts";
 import { type RawOptions, RawServer } from "./raw.ts";
@@ -437,7 +437,7 @@ const MAPPED = `
   say(read("a"))
 `;
 
-rule("rules, the kernel: a mapping keeps the handle, and the mode of the inode, until munmap", async () => {
+rule("rules, the kernel: a duplicate of a descriptor, as Python's mmap keeps one, keeps the handle", async () => {
   using files = new Memfds();
   await using server = await RawServer.mount();
   const id = Number(server.register(files.file(A)));
@@ -454,7 +454,7 @@ rule("rules, the kernel: a mapping keeps the handle, and the mode of the inode, 
   assertEquals(server.count("READ", "WRITE"), [0, 0]);
 });
 
-rule("rules: a mapping keeps the id until munmap, and the opens beside it are legal", async () => {
+rule("rules: a duplicate of a descriptor keeps the id, and the opens beside it are legal", async () => {
   using files = new Memfds();
   const fd = files.file(A);
   let asked = 0;
@@ -467,6 +467,87 @@ rule("rules: a mapping keeps the id until munmap, and the opens beside it are le
   await going.rest();
   assertEquals(p.count("read", "write"), [0, 0]);
   await noneLeft(p);
+});
+
+const OUTLIVES = `
+  fd = opened("a", os.O_RDWR)
+  m = Mapping(fd, 6)
+  os.close(fd)
+  say(0)
+  wait()
+  fd = opened("a", os.O_RDWR)
+  say(m.load().decode(), os.pread(fd, 6, 0).decode())
+  m.store(b"FILE")
+  os.close(fd)
+  say(m.load().decode(), read("a"))
+  m.close()
+`;
+
+rule("rules, the kernel: a mapping alone keeps no handle, and goes on beside any other", async () => {
+  using files = new Memfds();
+  await using server = await RawServer.mount();
+  const file = files.file(A);
+  const id = Number(server.register(file));
+  server.open = () => ({ flags: FOPEN_PASSTHROUGH, id });
+  await using going = await startClient(OUTLIVES, [server.dir.path]);
+  await going.next();
+  await until(() => server.count("RELEASE")[0] === 1, "it is released");
+  assertEquals(server.close(id), 0);
+  // Cached beside the mapping, then passthrough by another id.
+  let open = 0;
+  server.open = () => open++ === 0 ? {} : { flags: FOPEN_PASSTHROUGH, id: Number(server.register(file)) };
+  await going.go();
+  assertEquals([await going.next(), await going.next()], [["file A", "server"], ["FILE A", "FILE A"]]);
+  await going.rest();
+});
+
+rule("rules: a mapping goes on when its handle, and the id, are gone", async () => {
+  using files = new Memfds();
+  const fd = files.file(A);
+  let asked = 0;
+  await using p = await place(() => ++asked === 2 ? {} : { backing: fd });
+  await using going = await p.start(OUTLIVES);
+  await going.next();
+  await noneLeft(p);
+  await going.go();
+  assertEquals([await going.next(), await going.next()], [["file A", "server"], ["FILE A", "FILE A"]]);
+  await going.rest();
+  await noneLeft(p);
+});
+
+rule("rules, the kernel: what goes past the page cache and is mapped stands in the way of an id", async () => {
+  using files = new Memfds();
+  await using server = await RawServer.mount({ flags: ["FUSE_DIRECT_IO_ALLOW_MMAP"] });
+  const id = Number(server.register(files.file(A)));
+  let open = 0;
+  server.open = () => open++ === 0 ? { flags: FOPEN_DIRECT_IO } : { flags: FOPEN_PASSTHROUGH, id };
+  const script = `
+    fd = opened("a", os.O_RDWR)
+    m = Mapping(fd, 6)
+    say(err(opened, "a"))
+  `;
+  assertEquals(await client(server.dir, script), [EIO]);
+});
+
+rule("rules: what goes past the page cache may be mapped before and after another one asks for a file", async () => {
+  using files = new Memfds();
+  const fd = files.file(A);
+  for (const [mapped, later] of [["first", "Mapping(second, 6)"], ["second", "Mapping(first, 6)"]]) {
+    for (const again of [{ backing: fd }, { backing: fd, directIo: true }]) {
+      let asked = 0;
+      await using p = await place(() => ++asked === 1 ? { directIo: true } : again);
+      const got = await p.client(`
+        first = opened("a", os.O_RDWR)
+        m = Mapping(first, 6) if ${JSON.stringify(mapped)} == "first" else None
+        second = opened("a", os.O_RDWR)
+        m = Mapping(second, 6) if m is None else m
+        n = ${later}
+        third = opened("a", os.O_RDWR)
+        say(os.pread(third, 6, 0).decode())
+      `);
+      assertEquals(got, ["file A"]);
+    }
+  }
 });
 
 rule(

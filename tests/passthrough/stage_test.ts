@@ -338,7 +338,10 @@ everyway("what is mapped for long is handed over meanwhile, and at its end", asy
   await using s = await store(setup);
   const mapping = s.python(`
 fd = os.open("a", RW)
+opener = os.getpid()
 if os.fork() > 0: os._exit(0)
+# The opener's end is a close by the opener: nothing is written before it.
+while os.getppid() == opener: time.sleep(0.001)
 os.write(fd, b"meanwhile")
 m = Map(fd, 9)
 os.close(fd)

@@ -1,8 +1,8 @@
 /** An ordinary user's server: the kernel denies it backing ids, so the session moves the data of its backing files. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { BackingMode, BackingState, PassthroughStats } from "../../mod.ts";
-import { ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
-import { invocation, run, startServer, test } from "../support/harness.ts";
+import { ORDINARY, ordinaryPlace } from "../support/ordinary.ts";
+import { invocation, run, startReady, test } from "../support/harness.ts";
 
 interface Report {
   readonly each: readonly { mode: BackingMode; reason: string | null; id: number; state: BackingState }[];
@@ -45,7 +45,7 @@ test("unprivileged: through fusermount3 the session serves every backing file, a
   const [mnt, own] = [await place.folder("mnt"), await place.folder("own")];
   await run(place.asUser(["touch", `${own}/file`]));
   const program = invocation(`${place.root}tests/passthrough/fallback_server.ts`);
-  await using server = await startServer(place.asUser([place.deno, ...program, `${own}/file`, mnt]));
+  await using server = await startReady(place.asUser([place.deno, ...program, `${own}/file`, mnt]));
   const done = await run(place.asUser(["python3", "-c", WORK, mnt]));
   assertEquals([done.code, done.stderr], [0, ""]);
   const { each, moved, unavailable, stats }: Report = JSON.parse(done.stdout);

@@ -1,6 +1,6 @@
 /** A file with many names. */
 import type { MemorySnapshot } from "../../kit.ts";
-import { run } from "../support/harness.ts";
+import { must } from "../support/harness.ts";
 
 /** How many it has: a few less than ext4 and `memory()` allow. */
 export const CROWD = 64_990;
@@ -30,6 +30,5 @@ os.mkdir("crowd")
 for i in range(names - 1):
     os.link("crowded", f"crowd/{i}")
 `;
-  const { code, stderr } = await run(["python3", "-c", program, folder, `${names}`]);
-  if (code !== 0) throw new Error(stderr);
+  await must(["python3", "-c", program, folder, `${names}`]);
 }

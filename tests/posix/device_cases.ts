@@ -1,6 +1,6 @@
 /**
- * A device that fails, as cases: a file system of the kernel's on a loop device whose image lies on `faulty()`. Whatever
- * the image answers, the block layer makes EIO of it.
+ * A device that fails, as cases: a file system of the kernel's on a loop device whose image lies on `faulty()`.
+ * Whatever the image answers, the block layer makes EIO of it.
  */
 import type { ErrnoName } from "../../mod.ts";
 import type { Cases, Place } from "../../testing.ts";

@@ -1,6 +1,6 @@
 /**
- * Where the file systems of the kit do something else than ext4 and tmpfs, and why. The tests hold them to exactly this,
- * and `docs/posix.md` shows it.
+ * Where the file systems of the kit do something else than ext4 and tmpfs, and why. The tests hold them to exactly
+ * this, and `docs/posix.md` shows it.
  */
 
 import { ERRORS } from "./fault_cases.ts";

@@ -1,6 +1,6 @@
 /**
- * Errors that no caller can provoke on a file system in good health, as cases: for each system call and each errno, what
- * the file system answers is what the program sees. They run on `faulty()`, and on whatever lies on top of it.
+ * Errors that no caller can provoke on a file system in good health, as cases: for each system call and each errno,
+ * what the file system answers is what the program sees. They run on `faulty()`, and on whatever lies on top of it.
  */
 import { ERRNO, type ErrnoName } from "../../mod.ts";
 import { type Cases, type Place, type Sys } from "../../testing.ts";
@@ -37,8 +37,8 @@ interface Row {
 const FS_IOC_GETFLAGS = 0x80086601;
 // To the kernel EAGAIN says that no handler knows the name (`fs/xattr.c __vfs_setxattr_noperm`).
 const NO_HANDLER = { EAGAIN: "EOPNOTSUPP" } as const;
-// To the kernel EINTR says that a signal is pending, and the call to be made again (`fs/fuse/file.c fuse_setlk`): without
-// a signal the program sees ERESTARTSYS, 512, which is no errno.
+// To the kernel EINTR says that a signal is pending, and the call to be made again (`fs/fuse/file.c fuse_setlk`):
+// without a signal the program sees ERESTARTSYS, 512, which is no errno.
 const RESTARTED = ["EINTR"] as const;
 const OWN_LOCKS = "locks of a mirror are the kernel's own";
 const KERNEL_LOCKS = {
@@ -327,8 +327,8 @@ export function faultCases(where: Where, source?: string): Cases {
 
 /**
  * With a writeback cache: what write(2) leaves is written later, and fsync(2) and close(2) tell what became of it. To
- * close the kernel keeps of an error only whether it was ENOSPC, or else EIO (`mm/filemap.c filemap_check_errors`). As long
- * as no fsync has told it, that of the next opener does.
+ * close the kernel keeps of an error only whether it was ENOSPC, or else EIO (`mm/filemap.c filemap_check_errors`). As
+ * long as no fsync has told it, that of the next opener does.
  */
 export const writebackCases: Cases = Object.fromEntries(
   ([

@@ -1,4 +1,6 @@
-/** Errors that file systems give and callers cannot provoke: they reach the program as they are, whatever lies between. */
+/**
+ * Errors that file systems give and callers cannot provoke: they reach the program as they are, whatever lies between.
+ */
 import { assertMatch } from "@std/assert";
 import { tempDir, test } from "../support/harness.ts";
 import { mountBtrfs } from "./btrfs.ts";

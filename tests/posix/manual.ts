@@ -1,6 +1,6 @@
 /**
- * The errors that the manual pages and POSIX give for each system call, and what of them is provoked, and how. The tests
- * hold the cases to it, and `docs/posix.md` shows it.
+ * The errors that the manual pages and POSIX give for each system call, and what of them is provoked, and how. The
+ * tests hold the cases to it, and `docs/posix.md` shows it.
  */
 
 /** The errors of a manual page. Lists are words. */

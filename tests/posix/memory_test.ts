@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { tempDir, test } from "../support/harness.ts";
 import { CROWD } from "./crowd.ts";
 import { KNOWN } from "./exceptions.ts";
-import { ORDINARY } from "../examples/ordinary.ts";
+import { ORDINARY } from "../support/ordinary.ts";
 import { conforms, serve } from "./support.ts";
 
 const options = { needs: ["root", "fuse"], sanitize: false, timeout: 150_000 } as const;

@@ -1,6 +1,6 @@
 /** The conformance map on `mirror()`. */
-import { NOBODY, ORDINARY, ordinaryPlace } from "../examples/ordinary.ts";
-import { invocation, startServer, tempDir, test } from "../support/harness.ts";
+import { NOBODY, ORDINARY, ordinaryPlace } from "../support/ordinary.ts";
+import { invocation, startReady, tempDir, test } from "../support/harness.ts";
 import { limitedBtrfs } from "./btrfs.ts";
 import { CROWD, makeCrowd } from "./crowd.ts";
 import { KNOWN } from "./exceptions.ts";
@@ -30,10 +30,11 @@ test("posix: mirror, a file with many names", { ...options, needs: ["root", "fus
 });
 
 test("posix: mirror of btrfs with a quota", { ...options, needs: ["root", "fuse", "tool:mkfs.btrfs"] }, async (t) => {
-  await using source = await tempDir();
-  const limited = await limitedBtrfs(source, 16 << 20);
-  if (limited === null) return await noBtrfs(t);
   for (const passthrough of [true, false]) {
+    // A new one each time: what is removed still counts for a while.
+    await using source = await tempDir();
+    const limited = await limitedBtrfs(source, 16 << 20);
+    if (limited === null) return await noBtrfs(t);
     await using dir = await tempDir();
     await using _server = await serve(dir, `mirror:${limited.path}`, { passthrough }, KERNEL);
     await quotaConforms(t, dir.path, limited);
@@ -59,7 +60,7 @@ test("posix: mirror served by an ordinary user, for that user", { ...options, ne
   await using place = await ordinaryPlace();
   const [source, mnt] = [await place.folder("source"), await place.folder("mnt")];
   const program = invocation(`${place.root}examples/passthrough.ts`, source, mnt);
-  await using _server = await startServer(place.asUser([place.deno, ...program]));
+  await using _server = await startReady(place.asUser([place.deno, ...program]));
   // Passthrough is root's.
   const { exceptions } = KNOWN["mirror without passthrough"];
   await conforms(t, mnt, { uid: NOBODY, place, known: { exceptions } });

@@ -1,7 +1,7 @@
 /** The conformance map on the kernel's own file systems: a case that fails here is wrong. */
 import { assertEquals } from "@std/assert";
 import { run, tempDir, test } from "../support/harness.ts";
-import { ORDINARY } from "../examples/ordinary.ts";
+import { ORDINARY } from "../support/ordinary.ts";
 import { limitedBtrfs } from "./btrfs.ts";
 import { CROWD, makeCrowd } from "./crowd.ts";
 import { unprovoked } from "./manual.ts";
@@ -42,7 +42,9 @@ test("posix: a file with many names on tmpfs, where there is no end of them", cr
   await using dir = await tempDir();
   await run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", dir.path]);
   await makeCrowd(dir.path, CROWD);
-  const [{ result }] = await conforms(t, dir.path, { crowded: dir.join("crowded"), filter: "EMLINK" });
+  const skipped = { "link: EMLINK beyond the most names that a file can have": "there is no end of them" };
+  const known = { exceptions: {}, skipped };
+  const [{ result }] = await conforms(t, dir.path, { crowded: dir.join("crowded"), filter: "EMLINK", known });
   assertEquals(result, "skipped");
 });
 

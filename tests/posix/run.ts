@@ -1,13 +1,14 @@
 /**
  * Runs the conformance map on a folder. The process that serves it must be another one.
  *
- *     deno run --allow-ffi tests/posix/run.ts FOLDER [--json] [--filter=REGEXP] [--options=JSON] [--faults=WHERE [--source=FOLDER]]
+ *     deno run --allow-ffi tests/posix/run.ts FOLDER [--json] [--filter=REGEXP] [--options=JSON]
+ *     deno run --allow-ffi tests/posix/run.ts FOLDER --faults=WHERE [--source=FOLDER] [--json] [--filter=REGEXP]
  *     deno run --allow-ffi tests/posix/run.ts FOLDER --image=FILE --native=FOLDER [--json]
  *
- * `--options` is what `runCases` takes: skip, lacks, space, quota, crowded. `--faults` runs the cases about faults instead,
- * for a faulty file system, a mirror of that at the source, or a faulty one with a
- * writeback cache; with `--image` those about a device that fails. Prints what failed and how many cases and assertions
- * there were, or with `--json` one line per case; exits with 1 where one failed.
+ * `--options` is what `runCases` takes: skip, lacks, space, quota, crowded. `--faults` runs the cases about faults
+ * instead, for a faulty file system, a mirror of that at the source, or a faulty one with a writeback cache; with
+ * `--image` those about a device that fails. Prints what failed and how many cases and assertions there were, or with
+ * `--json` one line per case; exits with 1 where one failed.
  *
  * @module
  */

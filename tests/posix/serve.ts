@@ -1,6 +1,6 @@
 /**
- * Serves one of the kit's file systems for the conformance map, until SIGTERM, and says how many backing files the kernel
- * had.
+ * Serves one of the kit's file systems for the conformance map, until SIGTERM, and says how many backing files the
+ * kernel had.
  *
  *     deno run --allow-ffi tests/posix/serve.ts MOUNTPOINT memory|faulty|mirror:SOURCE [OPTIONS [MOUNT OPTIONS]]
  *

@@ -2,16 +2,16 @@
 import { assert } from "@std/assert";
 import {
   command,
-  type Example,
-  invocation,
   type Result,
   run,
-  startServer,
+  type Running,
+  skipped,
+  startReady,
   type TempDir,
   type TestContext,
 } from "../support/harness.ts";
-import { ordinaryPlace, type Place } from "../examples/ordinary.ts";
-import { type Cases, type Outcome, posixGroups, type RunOptions } from "../../testing.ts";
+import { ordinaryPlace, type Place } from "../support/ordinary.ts";
+import { type Case, type Cases, type Need, type Outcome, posixGroups, type RunOptions } from "../../testing.ts";
 import type { Limited } from "./btrfs.ts";
 import { deviceCases } from "./device_cases.ts";
 import type { Known } from "./exceptions.ts";
@@ -29,8 +29,22 @@ export interface Conditions extends Pick<RunOptions, "lacks" | "space" | "quota"
   readonly faults?: { readonly where: Where | "writeback"; readonly source?: string };
   /** The cases about a device that fails instead: its image, and where the file system on it is mounted. */
   readonly device?: { readonly image: string; readonly native: string };
-  /** What is known of it, which has to be so; where it is absent, no case may fail and any may be skipped. */
+  /** What is known of it, which has to be so; where it is absent, no case may fail. */
   readonly known?: Known;
+}
+
+/** Needs that conditions tell. */
+const TOLD: { readonly [N in Need]?: keyof RunOptions } = {
+  "space": "space",
+  "quota": "quota",
+  "many names": "crowded",
+};
+
+/** Whether conditions are there for a case, so that it must run. */
+function isMeant({ needs = [] }: Case, conditions: Conditions): boolean {
+  if (conditions.faults !== undefined || conditions.device !== undefined) return true;
+  if (needs.some((need) => conditions.lacks?.includes(need))) return false;
+  return needs.some((need) => need in TOLD && conditions[TOLD[need] as keyof Conditions] !== undefined);
 }
 
 /** The cases that are meant, in groups. */
@@ -40,7 +54,10 @@ function groupsOf({ faults, device }: Conditions): Readonly<Record<string, Cases
   return { faults: faults.where === "writeback" ? writebackCases : faultCases(faults.where) };
 }
 
-/** Runs the map on a folder. Each group of cases is a step of the test, which fails with the list of its failing cases; what became of all is answered. */
+/**
+ * Runs the map on a folder. Each group of cases is a step of the test, which fails with the list of its failing cases;
+ * what became of all is answered.
+ */
 export async function conforms(t: TestContext, dir: string, conditions: Conditions = {}): Promise<readonly Outcome[]> {
   const { uid, place, filter, known, faults, device, ...options } = conditions;
   const words = [dir, "--json", `--options=${JSON.stringify(options)}`, `--filter=${filter ?? ""}`];
@@ -68,8 +85,8 @@ export async function conforms(t: TestContext, dir: string, conditions: Conditio
       if (result === "failed") return reason === undefined ? [`${name}: ${message}`] : [];
       if (result === "ok") return reason ?? silence ? [`${name}: passes, against ${reason ?? silence}`] : [];
       // Other tests see to the cases about limits.
-      const expected = known?.skipped === undefined || silence !== undefined ||
-        /^needs (space|((user )?quota(, )?)+|many names)$/.test(message!);
+      const expected = silence !== undefined || !isMeant(cases[name], conditions) &&
+          (known?.skipped === undefined || /^needs (space|((user )?quota(, )?)+|many names)$/.test(message!));
       return expected ? [] : [`${name}: is skipped: ${message}`];
     });
     await t.step({
@@ -91,9 +108,7 @@ export function quotaConforms(t: TestContext, dir: string, { quota }: Limited): 
 }
 
 /** A skipped step that says why. */
-export async function noBtrfs(t: TestContext): Promise<void> {
-  await t.step({ name: "skipped: this kernel mounts no btrfs", ignore: true, fn: () => {} });
-}
+export const noBtrfs = (t: TestContext): Promise<void> => skipped(t, "this kernel mounts no btrfs");
 
 /** Serves a file system of the kit at a folder, in a process of its own, as `serve.ts` takes it. */
 export function serve(
@@ -101,23 +116,14 @@ export function serve(
   kind: string,
   options: Readonly<Record<string, unknown>> = {},
   mountOptions: Readonly<Record<string, unknown>> = {},
-): Promise<Example> {
+): Promise<Running> {
   const [made, mounted] = [options, mountOptions].map((value) => JSON.stringify(value));
-  return startServer(command("./serve.ts", import.meta.url, dir.path, kind, made, mounted));
+  return startReady(command("./serve.ts", import.meta.url, dir.path, kind, made, mounted));
 }
 
 /** Runs the map as an ordinary user, who may not read what root has for itself: this runtime, or the checkout. */
 async function runAs(uid: number, words: string[], shared?: Place): Promise<Result> {
   await using own = shared === undefined ? await ordinaryPlace() : null;
   const place = shared ?? own!;
-  const user = [
-    "setpriv",
-    `--reuid=${uid}`,
-    `--regid=${uid}`,
-    "--clear-groups",
-    "env",
-    `DENO_DIR=${place.dir.path}/none`,
-  ];
-  const program = [place.deno, ...invocation(`${place.root}tests/posix/run.ts`, ...words)];
-  return await run(place.asRoot([...user, ...program]), { timeout: 120_000 });
+  return await run(place.asUser(command("./run.ts", import.meta.url, ...words), uid), { timeout: 120_000 });
 }

@@ -1,7 +1,6 @@
 /** Runs shell scripts in the file systems that are tested as a whole. */
 import { assertEquals, assertMatch } from "@std/assert";
-import process from "node:process";
-import { run, type RunOptions, test, type TestOptions } from "../support/harness.ts";
+import { env, must, type RunOptions, test, type TestOptions } from "../support/harness.ts";
 import { serve, SYSTEMS } from "../support/systems.ts";
 
 /** Where a program is tried. */
@@ -12,17 +11,6 @@ export interface Place {
   readonly outside: string;
   /** Runs a script there with `bash -euo pipefail`, `$OUTSIDE` being the other folder, and answers what it printed. */
   sh(script: string, options?: RunOptions): Promise<string>;
-}
-
-function environment(outside: string): Record<string, string> {
-  return {
-    // The system's programs first: other users may not reach what root has installed for itself.
-    PATH: `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`,
-    LC_ALL: "C.UTF-8",
-    // A user's own settings are none of the test's.
-    HOME: "/nonexistent",
-    OUTSIDE: outside,
-  };
 }
 
 /** What a program needs. */
@@ -44,16 +32,15 @@ export function onEach(
       await body({
         path: mountpoint,
         outside,
-        async sh(script, { env = {}, ...options } = {}) {
-          const { code, stdout, stderr } = await run(["bash", "-euo", "pipefail", "-c", script], {
+        sh: (script, options = {}) =>
+          must(["bash", "-euo", "pipefail", "-c", script], {
             cwd: mountpoint,
             timeout,
-            env: { ...environment(outside), ...env },
+            warns: true,
             ...options,
-          });
-          assertEquals(code, 0, `${script}\n${stdout}\n${stderr}`);
-          return stdout;
-        },
+            // A user's own settings are none of the test's.
+            env: { ...env, HOME: "/nonexistent", OUTSIDE: outside, ...options.env },
+          }),
       });
       // Longer than the server itself waits where another mount namespace keeps a copy of the mount.
       assertEquals(await server.stop("SIGTERM", 20_000), { code: 0, signal: null });

@@ -1,9 +1,11 @@
-/** stress-ng: the stressors of its class "filesystem" that work in a folder, side by side, each verifying what it can. */
+/**
+ * stress-ng: the stressors of its class "filesystem" that work in a folder, side by side, each verifying what it can.
+ */
 import { assertEquals } from "@std/assert";
 import { onEach } from "./driver.ts";
 
-// Not those of the class that do not stay in the folder: bind-mount, binderfs, eventfd, fanotify, getdent, io, ioprio, procfs. The last
-// line's are of other classes.
+// Not those of the class that do not stay in the folder: bind-mount, binderfs, eventfd, fanotify, getdent, io, ioprio,
+// procfs. The last line's are of other classes.
 const STRESSORS = (
   "access chattr chdir chmod chown copy-file dentry dir dirdeep dirmany dnotify dup fallocate fcntl fiemap file-ioctl " +
   "filename flock fpunch fsize fstat handle hdd inode-flags inotify iomix lease link locka lockf lockofd " +

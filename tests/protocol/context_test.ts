@@ -4,7 +4,7 @@ import fs from "node:fs/promises";
 import process from "node:process";
 import { type Attr, type Filesystem, type MountOptions, ROOT_ID } from "../../mod.ts";
 import { run, tempDir, test } from "../support/harness.ts";
-import { ATTRS, entry, kernel, serve, type Served, since, testWith, tree } from "./support.ts";
+import { ATTRS, entry, kernel, serve, type Served, since, testWith, tree } from "../support/kernel.ts";
 
 const FILE: Attr = { mode: 0o100644 };
 const open: MountOptions = { allowOther: true };

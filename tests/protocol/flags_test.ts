@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertGreater, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { libc } from "../../ffi/load.ts";
 import { type Attr, type Filesystem, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
+import { deferred } from "../../src/deferred.ts";
 import { mountsUnder, test, until } from "../support/harness.ts";
 import {
   ATTRS,
@@ -17,7 +18,7 @@ import {
   testWith,
   text,
   tree,
-} from "./support.ts";
+} from "../support/kernel.ts";
 
 const { O } = libc();
 const MADE: Attr = { mode: 0o100644 };
@@ -321,12 +322,17 @@ testWith(since(39), "directIoAllowMmap: files opened with directIo can be mapped
 
 // what runs side by side, and how large it is
 
-/** How many calls of a method are inside at once, at most. */
-function crowd<A, R>(method: (args: A) => R, milliseconds = 20) {
+/** How many calls of a method are inside at once, at most; where `two` have to be, they wait for each other. */
+function crowd<A, R>(method: (args: A) => R, two: boolean) {
   let inside = 0;
+  const met = deferred<void>();
+  if (!two) met.resolve();
   const counted = Object.assign(async (args: A): Promise<R> => {
     counted.most = Math.max(counted.most, ++inside);
-    await new Promise((resolve) => setTimeout(resolve, milliseconds));
+    if (inside === 2) met.resolve();
+    await met.promise;
+    // Time for more to come than there may be.
+    await new Promise((resolve) => setTimeout(resolve, 20));
     inside--;
     return method(args);
   }, { most: 0 });
@@ -335,7 +341,10 @@ function crowd<A, R>(method: (args: A) => R, milliseconds = 20) {
 
 test("parallelDirops: lookups in one directory run side by side", kernel, async () => {
   for (const parallelDirops of [true, false]) {
-    const lookup = crowd(({ name }: { name: string }) => name in NAMES ? entry(NAMES[name]) : null);
+    const lookup = crowd(
+      ({ name }: { name: string }) => name in NAMES ? entry(NAMES[name]) : null,
+      parallelDirops,
+    );
     await using fs = await serve(tree({ lookup }), { parallelDirops });
     await fs.client(`
       import threading
@@ -347,10 +356,10 @@ test("parallelDirops: lookups in one directory run side by side", kernel, async 
   }
 });
 
-/** A large file, of which one client reads the first part. */
-async function reading(options: MountOptions, script: string) {
+/** A large file, of which one client reads the first part; whether `two` requests have to be inside at once. */
+async function reading(options: MountOptions, script: string, two = false) {
   const size = 1 << 20;
-  const read = crowd(({ size }: { size: number }) => new Uint8Array(size));
+  const read = crowd(({ size }: { size: number }) => new Uint8Array(size), two);
   await using fs = await serve(
     tree({
       lookup: () => entry(2, { ...ATTRS[2], size }),
@@ -375,18 +384,18 @@ const DIRECT = `
 
 test("asyncRead: parts of a read-ahead run side by side", kernel, async () => {
   const maxRead = 16384;
-  assertGreater((await reading({ maxRead }, SEQUENTIAL)).most, 1);
+  assertGreater((await reading({ maxRead }, SEQUENTIAL, true)).most, 1);
   assertEquals(await reading({ maxRead, asyncRead: false }, SEQUENTIAL), { most: 1, largest: maxRead });
 });
 
 test("asyncDio: parts of one O_DIRECT call run side by side", kernel, async () => {
   const maxRead = 16384;
-  assertGreater((await reading({ maxRead }, DIRECT)).most, 1);
+  assertGreater((await reading({ maxRead }, DIRECT, true)).most, 1);
   assertEquals(await reading({ maxRead, asyncDio: false }, DIRECT), { most: 1, largest: maxRead });
 });
 
 test("maxBackground: no more than so many requests that nobody waits for", kernel, async () => {
-  const { most } = await reading({ maxRead: 4096, maxBackground: 3 }, SEQUENTIAL);
+  const { most } = await reading({ maxRead: 4096, maxBackground: 3 }, SEQUENTIAL, true);
   assert(most > 1 && most <= 4, `${most} at once`);
 });
 

@@ -18,7 +18,7 @@ import {
   testWith,
   text,
   tree,
-} from "./support.ts";
+} from "../support/kernel.ts";
 
 /** An inode that is not known to the kernel. */
 const UNKNOWN = 4711;

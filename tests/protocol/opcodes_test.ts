@@ -6,7 +6,19 @@ import { cstring } from "../../src/abi/text.ts";
 import { type Attr, type FileLock, type Filesystem, FuseError, makedev, ROOT_ID } from "../../mod.ts";
 import { run, tempDir, test, until } from "../support/harness.ts";
 import { thisMachine } from "../support/needs.ts";
-import { ATTRS, bytes, entry, kernel, letGo, serve, type Served, since, testWith, text, tree } from "./support.ts";
+import {
+  ATTRS,
+  bytes,
+  entry,
+  kernel,
+  letGo,
+  serve,
+  type Served,
+  since,
+  testWith,
+  text,
+  tree,
+} from "../support/kernel.ts";
 
 const { O } = libc();
 const S_IFREG = 0o100000;

@@ -1,6 +1,6 @@
 /** The documents as users read them: every entry point explains itself, and the examples do what they say. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { readdir, readFile } from "node:fs/promises";
+import { appendFile, copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { mountsUnder, run, tempDir, test } from "../support/harness.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -82,10 +82,20 @@ test("docs: only what no machine has at hand is shown without being run", () => 
   assertEquals(ignored.filter(({ code }) => !allowed.test(code)).map(({ name }) => name), []);
 });
 
-test("docs: the README's example compiles", { timeout: 90_000 }, async () => {
-  assertMatch(await readFile(new URL("README.md", root), "utf8"), /^```ts$/m);
-  const command = ["deno", "check", "--doc-only", "README.md"];
-  const { code, stderr } = await run(command, { cwd: root.pathname, env: { NO_COLOR: "1" }, timeout: 60_000 });
+test("docs: the programs in the README and in the other documents compile", { timeout: 90_000 }, async () => {
+  const others = (await readdir(new URL("docs/", root))).filter((file) => file.endsWith(".md"));
+  const documents = ["README.md", ...others.map((file) => `docs/${file}`)];
+  for (const document of documents) {
+    // What is fenced as another language is passed over.
+    for (const [, language] of (await readFile(new URL(document, root), "utf8")).matchAll(/^```(.*)\n[^]*?^```$/gm)) {
+      assertMatch(language, /^(ts|sh|)$/, document);
+    }
+  }
+  const { code, stderr } = await run(["deno", "check", "--doc-only", ...documents], {
+    cwd: root.pathname,
+    env: { NO_COLOR: "1" },
+    timeout: 60_000,
+  });
   assertEquals(code, 0, stderr);
 });
 
@@ -107,3 +117,43 @@ test(
     assertEquals(lint.code, 0, lint.stderr);
   },
 );
+
+test("docs: what is generated is current: deno task docs", { timeout: 60_000 }, async () => {
+  const command = ["deno", "run", "--allow-read=.", "scripts/docs.ts", "--check"];
+  assertEquals(await run(command, { cwd: root.pathname, env: { NO_COLOR: "1" } }), { code: 0, stdout: "", stderr: "" });
+});
+
+test("docs: the script writes what is not current, and with --check names it and exits with 1", {
+  timeout: 90_000,
+}, async () => {
+  await using folder = await tempDir();
+  const config = new URL("deno.json", root).pathname, script = new URL("scripts/docs.ts", root).pathname;
+  const options = { cwd: folder.path, env: { NO_COLOR: "1" } };
+  const docs = async (...args: string[]) => {
+    const command = ["deno", "run", "--config", config, "--allow-read=.", "--allow-write=.", script, ...args];
+    const { code, stderr } = await run(command, options);
+    return [code, stderr];
+  };
+  await mkdir(folder.join("src", "fs"), { recursive: true });
+  for (const path of ["src/fs/filesystem.ts", "src/fs/notifications.ts"]) {
+    await copyFile(new URL(path, root), folder.join(path));
+  }
+  await writeFile(folder.join("README.md"), "<!-- posix -->\n<!-- /posix -->\n\n<!-- opcodes -->\n<!-- /opcodes -->\n");
+  const stale = (path: string) => `${path} is not current: deno task docs\n`;
+  const paths = ["docs/protocol.md", "docs/posix.md", "README.md"];
+  assertEquals(await docs("--check"), [1, paths.map(stale).join("")]);
+  assertEquals(await docs(), [0, ""]);
+  assertEquals(await docs("--check"), [0, ""]);
+  // The formatter has nothing to change about it.
+  const formatted = await run([
+    "deno",
+    "fmt",
+    "--check",
+    "--config",
+    config,
+    ...paths.map((path) => folder.join(path)),
+  ]);
+  assertEquals(formatted.code, 0, formatted.stderr);
+  await appendFile(folder.join("docs", "posix.md"), "\n");
+  assertEquals(await docs("--check"), [1, stale("docs/posix.md")]);
+});

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { addPackage, addStandIns } from "../../scripts/offline/registry.ts";
-import { mountsUnder, run, startServer, type TempDir, tempDir, test } from "../support/harness.ts";
+import { mountsUnder, run, startReady, type TempDir, tempDir, test } from "../support/harness.ts";
 
 const root = new URL("../../", import.meta.url);
 const config = JSON.parse(await readFile(new URL("deno.json", root), "utf8"));
@@ -106,7 +106,7 @@ test("jsr: a program runs from the registry with --allow-ffi alone", {
   const mountpoint = registry.join("mountpoint"), program = registry.join("serve.ts");
   await mkdir(mountpoint);
   await writeFile(program, SERVER);
-  await using server = await startServer(
+  await using server = await startReady(
     ["deno", "run", "--no-prompt", "--allow-ffi", program, mountpoint],
     inRegistry(registry),
   );

@@ -5,22 +5,16 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { type RuntimeName, runtimes } from "../../scripts/npm/runtimes.ts";
-import { mountsUnder, run, startServer, type TempDir, tempDir, test } from "../support/harness.ts";
+import { mountsUnder, must, type MustOptions, startReady, type TempDir, tempDir, test } from "../support/harness.ts";
 
 const here = new URL("./", import.meta.url);
 const config = JSON.parse(await readFile(new URL("../../deno.json", import.meta.url), "utf8"));
 const names: string[] = Object.keys(config.exports);
 const specifier = (name: string) => name.replace(".", config.name);
 
-/** Runs a program that has to end well, and answers what it said. */
-async function output(
-  command: string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
-): Promise<string> {
-  const { code, stdout, stderr } = await run(command, { timeout: 120_000, ...options });
-  assertEquals(code, 0, `${command.join(" ")}:\n${stdout}${stderr}`);
-  return stdout;
-}
+/** {@linkcode must} for programs that take their time and may warn. */
+const output = (command: string[], options: MustOptions = {}) =>
+  must(command, { timeout: 120_000, warns: true, ...options });
 
 /** Installs packages into a folder. */
 async function install(cwd: string, ...packages: string[]): Promise<void> {
@@ -143,7 +137,7 @@ async function serve(project: TempDir, name: RuntimeName, program: string, kind:
   const folders = ["memory", "source", "mirror", "hello"].map((folder) => join(`${name}-${kind}`, folder));
   await output(["mkdir", "-p", ...folders]);
   await writeFile(`${folders[1]}/given`, "given\n");
-  await using server = await startServer([program, join(`serve.${kind}`), ...folders], { cwd: project.path });
+  await using server = await startReady([program, join(`serve.${kind}`), ...folders], { cwd: project.path });
   const [memory, source, mirror, hello] = folders;
   const said = await output(["bash", "-c", WORK, "bash", memory, mirror, source, hello], {
     env: { LC_ALL: "C.UTF-8" },

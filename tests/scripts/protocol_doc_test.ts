@@ -1,6 +1,6 @@
-/** docs/protocol.md and the README's table: complete, current, and of one mind with the doc comments. */
+/** docs/protocol.md and the README's table: complete, and of one mind with the doc comments. */
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { docsOf, opcodeTable, protocolDoc, withTable } from "../../scripts/protocol_doc.ts";
+import { docsOf, opcodeTable, protocolDoc } from "../../scripts/protocol_doc.ts";
 import { INIT_FLAG } from "../../src/abi/flags.ts";
 import { NOTIFY_CODE, type NotifyCode } from "../../src/abi/notify.ts";
 import { OPCODE, type OpcodeName } from "../../src/abi/opcode.ts";
@@ -19,13 +19,6 @@ function rows(text: string): string[][] {
   return text.split("\n").filter((line) => line.startsWith("| `"))
     .map((line) => line.slice(1, -1).split(/(?<!\\)\|/).map((cell) => cell.trim()));
 }
-
-Deno.test("protocol: the document and the README's table are current", async () => {
-  const remedy = "deno task protocol";
-  assert(await read("docs/protocol.md") === doc, `docs/protocol.md: ${remedy}`);
-  const readme = await read("README.md");
-  assert(withTable(readme) === readme, `README.md: ${remedy}`);
-});
 
 Deno.test("protocol: every opcode, notification and flag has a row, under its number, and no cell is empty", () => {
   const numbers = new Map(rows(doc).map(([name, number]) => [name, number]));
@@ -122,56 +115,4 @@ Deno.test("protocolDoc: a method that does not say what its absence means is an 
     Error,
     'no sentence begins with "Absent:": Makes a directory.',
   );
-});
-
-Deno.test("withTable: only what is between the markers changes", () => {
-  const readme = "# a\n\n<!-- opcodes -->\nold\n<!-- /opcodes -->\n\nb\n";
-  const now = withTable(readme);
-  assertEquals(now, `# a\n\n<!-- opcodes -->\n\n${opcodeTable()}\n\n<!-- /opcodes -->\n\nb\n`);
-  assertEquals(withTable(now), now);
-  for (const broken of ["", "<!-- opcodes -->", "<!-- /opcodes --><!-- opcodes -->"]) {
-    assertThrows(() => withTable(broken), Error, "README.md lacks the markers");
-  }
-});
-
-Deno.test("protocol: the script writes what is not current, and with --check names it and exits with 1", async () => {
-  const folder = await Deno.makeTempDir();
-  try {
-    const run = async (...args: string[]) => {
-      const { code, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "--no-config",
-          "--allow-read=.",
-          "--allow-write=.",
-          new URL("scripts/protocol_doc.ts", root).pathname,
-          ...args,
-        ],
-        cwd: folder,
-        env: { NO_COLOR: "1" },
-      }).output();
-      return [code, new TextDecoder().decode(stderr)];
-    };
-    await Deno.mkdir(`${folder}/src/fs`, { recursive: true });
-    for (const path of ["src/fs/filesystem.ts", "src/fs/notifications.ts"]) {
-      await Deno.writeTextFile(`${folder}/${path}`, await read(path));
-    }
-    await Deno.writeTextFile(`${folder}/README.md`, "<!-- opcodes -->\n<!-- /opcodes -->\n");
-    const stale = (path: string) => `${path} is not current: deno task protocol\n`;
-    assertEquals(await run("--check"), [1, stale("docs/protocol.md") + stale("README.md")]);
-    assertEquals(await run(), [0, ""]);
-    assertEquals(await run("--check"), [0, ""]);
-    assertEquals(await Deno.readTextFile(`${folder}/docs/protocol.md`), doc);
-    await Deno.writeTextFile(`${folder}/docs/protocol.md`, `${doc}\n`);
-    assertEquals(await run("--check"), [1, stale("docs/protocol.md")]);
-    // The formatter has nothing to change about it.
-    await Deno.writeTextFile(`${folder}/docs/protocol.md`, doc);
-    const config = new URL("deno.json", root).pathname;
-    const formatted = await new Deno.Command(Deno.execPath(), {
-      args: ["fmt", "--check", "--config", config, `${folder}/docs/protocol.md`, `${folder}/README.md`],
-    }).output();
-    assert(formatted.success, new TextDecoder().decode(formatted.stderr));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
 });

@@ -1,15 +1,13 @@
 /**
- * What stands in for packages of a registry behaves as they do: the same cases for the stand-in and for what the imports
- * of deno.json lead to, which is the real package where its registry can be reached.
+ * What stands in for packages of a registry behaves as they do: the same cases for the stand-in and for what the
+ * imports of deno.json lead to, which is the real package where its registry can be reached.
  */
 import * as importedAssert from "@std/assert";
 import { assert, assertEquals, assertMatch, assertStringIncludes, assertThrows } from "@std/assert";
 import * as importedArgs from "@std/cli/parse-args";
-import * as importedBar from "@std/cli/unstable-progress-bar";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import * as standInAssert from "../../scripts/offline/assert.ts";
 import * as standInArgs from "../../scripts/offline/parse_args.ts";
-import * as standInBar from "../../scripts/offline/progress_bar.ts";
 import { addStandIns, STAND_INS } from "../../scripts/offline/registry.ts";
 import process from "node:process";
 import { run, tempDir, test } from "../support/harness.ts";
@@ -76,38 +74,6 @@ for (const [who, { parseArgs }] of [["stand-in", standInArgs], ["import", import
     const words: unknown[][] = [];
     assertEquals(parse(["word"], { unknown: (...said: unknown[]) => words.push(said) < 0 || false }), { _: [] });
     assertEquals(words, [["word"]]);
-  });
-}
-
-/** What a progress bar that goes from 0 to 2048 writes. */
-async function written(
-  { ProgressBar }: { ProgressBar: typeof importedBar.ProgressBar },
-  options: { clear?: boolean; keepOpen?: boolean; fmt?: (parts: importedBar.ProgressBarFormatter) => string },
-): Promise<{ text: string; closed: boolean }> {
-  let text = "", closed = false;
-  const decoder = new TextDecoder();
-  const writable = new WritableStream<Uint8Array>({
-    write: (chunk) => void (text += decoder.decode(chunk)),
-    close: () => void (closed = true),
-  });
-  const bar = new ProgressBar({ writable, max: 2048, barLength: 4, ...options });
-  bar.value = 1024;
-  await bar.stop();
-  return { text, closed };
-}
-
-for (const [who, module] of [["stand-in", standInBar], ["import", importedBar]] as const) {
-  test(`ProgressBar (${who}): writes a line at once and at the end`, { sanitize: false }, async () => {
-    const bar = module as typeof importedBar;
-    assertEquals(await written(bar, {}), {
-      text: "\r\x1b[K[00:00] [----] [0.00/2.00 KiB]\r\x1b[K[00:00] [##--] [1.00/2.00 KiB]\n",
-      closed: false,
-    });
-    assertEquals((await written(bar, { clear: true, keepOpen: false })).text.endsWith("]\r\x1b[K"), true);
-    assertEquals((await written(bar, { keepOpen: false })).closed, true);
-    const fmt = ({ value, previousValue, max, progressBar }: importedBar.ProgressBarFormatter) =>
-      `${previousValue} ${value} ${max} ${progressBar}`;
-    assertEquals((await written(bar, { fmt })).text, "\r\x1b[K0 0 2048 ----\r\x1b[K0 1024 2048 ##--\n");
   });
 }
 

@@ -10,14 +10,14 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { isUnder, type Mount, mounts, unmount, unmountNow } from "./mounts.ts";
 import { type Need, plan, thisMachine } from "./needs.ts";
-import { type Exit, run, type RunOptions, type Signal, start, within } from "./run.ts";
+import { type Exit, must, type RunOptions, type Signal, start, within } from "./run.ts";
 import { atEnd, register, type TestContext } from "./runner.ts";
 import { command, isOfRuntime, RUNTIME } from "./runtime.ts";
 
 export { type Mount, mountsUnder } from "./mounts.ts";
-export { type Result, run, type RunOptions, type Signal } from "./run.ts";
+export { env, must, type MustOptions, type Result, run, type RunOptions, type Signal } from "./run.ts";
 export { type TestContext } from "./runner.ts";
-export { command, invocation, RUNTIME } from "./runtime.ts";
+export { command, invocation, ROOT, RUNTIME, runtimeIn } from "./runtime.ts";
 
 /** How a test is run. */
 export interface TestOptions {
@@ -84,6 +84,11 @@ export function test(
   });
 }
 
+/** A step of a test that is skipped, and says why. */
+export async function skipped(t: TestContext, why: string): Promise<void> {
+  await t.step({ name: `skipped: ${why}`, ignore: true, fn: () => {} });
+}
+
 /** Registers a test that is not run, under a name that says why. */
 test.skip = (name: string): void =>
   register({ name, ignore: true, sanitize: false, timeout: 0, fn: () => Promise.resolve() });
@@ -124,8 +129,7 @@ export async function tempDir(options: { prefix?: string; dir?: string } = {}): 
       if (!drop()) return;
       await unmount(isUnder(path));
       // Names may be no UTF-8, which not every runtime can remove.
-      const { code, stderr } = await run(["rm", "-r", path]);
-      if (code !== 0) throw new Error(stderr);
+      await must(["rm", "-r", path]);
     },
     releaseNow() {
       unmountNow(isUnder(path));
@@ -140,27 +144,36 @@ export async function tempDir(options: { prefix?: string; dir?: string } = {}): 
   };
 }
 
-/** An example that runs and has mounted. */
-export interface Example extends AsyncDisposable {
+/** A process that runs and has said that it is ready. */
+export interface Running extends AsyncDisposable {
   readonly pid: number;
   /** Resolves when it has ended. */
   readonly exited: Promise<Exit>;
   /** What it has printed so far, on both streams. */
   readonly output: string;
-  /** Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 5,000 unless told, SIGKILL follows. */
+  /**
+   * Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 5,000 unless told, SIGKILL
+   * follows.
+   */
   stop(signal?: Signal, patience?: number): Promise<Exit>;
 }
 
-/**
- * Starts `examples/NAME.ts`, on Deno with `--allow-ffi` alone, and waits for a line on standard output that says
- * "mounted", 30 s at most unless `timeout` says otherwise. Disposing it ends it and takes away the mount at any of its arguments.
- */
+/** How something is started that says when it is ready. */
+export interface ReadyOptions extends RunOptions {
+  /** What it says then; the word "mounted" unless told. */
+  ready?: RegExp;
+}
+
+/** What those say that are ready and mount nothing. */
+export const READY = /^ready$/m;
+
+/** {@linkcode startReady} for `examples/NAME.ts`, on Deno with `--allow-ffi` alone. */
 export async function startExample(
   name: string,
   args: readonly string[] = [],
-  options: RunOptions = {},
-): Promise<Example> {
-  return await startServer(command(`../../examples/${name}.ts`, import.meta.url, ...args), options);
+  options: ReadyOptions = {},
+): Promise<Running> {
+  return await startReady(command(`../../examples/${name}.ts`, import.meta.url, ...args), options);
 }
 
 /** Picks the mounts at the folders that a command names, except where something is mounted already. */
@@ -171,9 +184,12 @@ async function mountsAtOneOf(command: readonly string[]): Promise<(mount: Mount)
   return ({ path }) => free.includes(path);
 }
 
-/** {@linkcode startExample} for any command. */
-export async function startServer(command: readonly string[], options: RunOptions = {}): Promise<Example> {
-  const { timeout = 30_000 } = options;
+/**
+ * Starts a command and waits until its standard output says that it is ready, 30 s at most unless `timeout` says
+ * otherwise. Disposing it ends it and takes away the mount at any of its words.
+ */
+export async function startReady(command: readonly string[], options: ReadyOptions = {}): Promise<Running> {
+  const { timeout = 30_000, ready = /\bmounted\b/i } = options;
   const isOwn = await mountsAtOneOf(command);
   const child = start(command, options);
   const stop = async (signal: Signal = "SIGTERM", patience = 5000): Promise<Exit> => {
@@ -198,15 +214,15 @@ export async function startServer(command: readonly string[], options: RunOption
   };
   const drop = hold(item);
   let watch: ReturnType<typeof setInterval> | undefined;
-  const mounted = new Promise<"mounted">((resolve) => {
+  const said = new Promise<"ready">((resolve) => {
     watch = setInterval(() => {
-      if (/\bmounted\b/i.test(child.stdout())) resolve("mounted");
+      if (ready.test(child.stdout())) resolve("ready");
     }, 10);
   });
   try {
-    const result = await within(Promise.race([mounted, child.exited]), timeout);
-    if (result !== "mounted") {
-      const what = result === undefined ? `not mounted after ${timeout} ms` : `ended (${result.code ?? result.signal})`;
+    const result = await within(Promise.race([said, child.exited]), timeout);
+    if (result !== "ready") {
+      const what = result === undefined ? `not ready after ${timeout} ms` : `ended (${result.code ?? result.signal})`;
       throw new Error(`${command.join(" ")}: ${what}; its output:\n${child.output()}`);
     }
   } catch (error) {

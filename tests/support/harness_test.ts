@@ -3,7 +3,7 @@ import fs from "node:fs/promises";
 import process from "node:process";
 import { deafServer } from "./deaf_server.ts";
 import { testCommand } from "./runtime.ts";
-import { guarded, mountsUnder, openFds, run, RUNTIME, startServer, tempDir, test, until } from "./harness.ts";
+import { guarded, mountsUnder, openFds, READY, run, RUNTIME, startReady, tempDir, test, until } from "./harness.ts";
 
 function exists(path: string): Promise<boolean> {
   return fs.lstat(path).then(() => true, () => false);
@@ -63,39 +63,39 @@ test("guarded: a body that ends and leaves nothing is no failure", async () => {
   }, 5000);
 });
 
-test("startServer: a command that ends is an error with its output", async () => {
+test("startReady: a command that ends is an error with its output", async () => {
   const command = ["sh", "-c", "echo not so >&2; exit 7"];
-  await assertRejects(() => startServer(command), Error, "ended (7); its output:\nnot so\n");
+  await assertRejects(() => startReady(command), Error, "ended (7); its output:\nnot so\n");
 });
 
-test("startServer: a command that does not mount in time is ended, with its output in the error", {
+test("startReady: a command that is not ready in time is ended, with its output in the error", {
   needs: ["tool:pgrep"],
 }, async () => {
   const command = ["sh", "-c", "echo $$; sleep 60"];
-  const { message } = await assertRejects(() => startServer(command, { timeout: 300 }), Error, "not mounted after 300");
+  const { message } = await assertRejects(() => startReady(command, { timeout: 300 }), Error, "not ready after 300");
   const pid = /^\d+$/m.exec(message)![0];
   assertEquals((await run(["pgrep", "--runstates", "R,S,D", "-g", pid])).stdout, "");
 });
 
-test("startServer: stop sends the signal and answers how it ended", async () => {
-  const command = ["sh", "-c", "trap 'exit 5' USR1; echo mounted; while :; do sleep 0.05; done"];
+test("startReady: stop sends the signal and answers how it ended", async () => {
+  const command = ["sh", "-c", "trap 'exit 5' USR1; echo ready; while :; do sleep 0.05; done"];
   {
-    await using server = await startServer(command);
-    assertEquals(server.output, "mounted\n");
+    await using server = await startReady(command, { ready: READY });
+    assertEquals(server.output, "ready\n");
     assertEquals(await server.stop("SIGUSR1"), { code: 5, signal: null });
     assertEquals(await server.exited, { code: 5, signal: null });
   }
-  await using server = await startServer(command);
+  await using server = await startReady(command, { ready: READY });
   assertEquals(await server.stop(), { code: null, signal: "SIGTERM" });
 });
 
-test("startServer: disposing ends a server and takes its mount away", {
+test("startReady: disposing ends a server and takes its mount away", {
   needs: ["root", "fuse", "tool:python3"],
 }, async () => {
   await using dir = await tempDir();
   let exited: Promise<{ signal: string | null }>;
   {
-    await using server = await startServer(deafServer(dir.path));
+    await using server = await startReady(deafServer(dir.path));
     assertEquals((await mountsUnder(dir.path)).map(({ type }) => type), ["fuse"]);
     assert([...(await openFds(server.pid)).values()].includes("/dev/fuse"));
     exited = server.exited;
@@ -104,9 +104,9 @@ test("startServer: disposing ends a server and takes its mount away", {
   assertEquals(await mountsUnder(dir.path), []);
 });
 
-test("startServer: one that ignores SIGTERM is killed", { needs: ["root", "fuse", "tool:python3"] }, async () => {
+test("startReady: one that ignores SIGTERM is killed", { needs: ["root", "fuse", "tool:python3"] }, async () => {
   await using dir = await tempDir();
-  await using server = await startServer(deafServer(dir.path, true));
+  await using server = await startReady(deafServer(dir.path, true));
   assertEquals((await server.stop("SIGTERM", 100)).signal, "SIGKILL");
 });
 
@@ -118,11 +118,11 @@ test("test: a test file that leaves a mount, and one whose process just ends, le
   const harness = new URL(`./harness.${ending}`, import.meta.url).href;
   const deaf = new URL(`./deaf_server.${ending}`, import.meta.url).href;
   const head = `
-import { startServer, tempDir, test } from "${harness}";
+import { startReady, tempDir, test } from "${harness}";
 import { deafServer } from "${deaf}";
 const leave = async () => {
   const { path } = await tempDir({ dir: ${JSON.stringify(dir.path)} });
-  const { pid } = await startServer(deafServer(path));
+  const { pid } = await startReady(deafServer(path));
   console.log("started", pid);
 };
 `;

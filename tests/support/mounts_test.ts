@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { mountsUnder, run, startServer, tempDir, test } from "./harness.ts";
+import { mountsUnder, run, startReady, tempDir, test } from "./harness.ts";
 import { isUnder, parseMounts, unmount } from "./mounts.ts";
 import { deafServer } from "./deaf_server.ts";
 
@@ -31,7 +31,7 @@ test("mountsUnder, unmount: mounts above each other and one that nobody serves",
   await run(["mkdir", dir.join("with space")]);
   await run(["mount", "-t", "tmpfs", "second", dir.join("with space")]);
   await run(["mkdir", dir.join("with space", "deaf")]);
-  await using server = await startServer(deafServer(dir.join("with space", "deaf")));
+  await using server = await startReady(deafServer(dir.join("with space", "deaf")));
   assertEquals((await mountsUnder(dir.path)).map(({ source }) => source), ["deaf", "second", "first"]);
   // Nobody answers, so that whoever looks waits until the connection is aborted.
   const looking = run(["stat", "-f", dir.join("with space", "deaf")]);

@@ -5,8 +5,8 @@ import process from "node:process";
 import { spawnSync } from "node:child_process";
 
 /**
- * root: uid 0 with CAP_SYS_ADMIN; fuse: a /dev/fuse that can be opened; npm: its registry can be reached; tool: a program
- * in PATH.
+ * root: uid 0 with CAP_SYS_ADMIN; fuse: a /dev/fuse that can be opened; npm: its registry can be reached; tool: a
+ * program in PATH.
  */
 export type Need = "root" | "fuse" | "npm" | `tool:${string}`;
 

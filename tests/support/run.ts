@@ -3,6 +3,16 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
 
+/** What programs find in their environment. */
+export const env: Readonly<Record<string, string>> = {
+  // The system's programs first: ordinary users may not reach what root has installed for itself. Read when it is asked
+  // for: who imports this module may be a program that has no right to.
+  get PATH() {
+    return `/usr/sbin:/usr/bin:/sbin:/bin:${process.env.PATH}`;
+  },
+  LC_ALL: "C.UTF-8",
+};
+
 /** A signal's name. */
 export type Signal = keyof typeof constants.signals;
 
@@ -133,4 +143,27 @@ export async function run(command: readonly string[] | string, options: RunOptio
     stdout: child.stdout(),
     stderr: child.stderr(),
   };
+}
+
+/** How something is run that must succeed; 60 s at most unless told. */
+export interface MustOptions extends RunOptions {
+  /** It may say something on standard error all the same. */
+  warns?: boolean;
+}
+
+/**
+ * Runs what must succeed and say nothing on standard error, and answers what it said: the words of a command, or a line
+ * for `bash -e`, which finds {@linkcode env} in its environment.
+ */
+export async function must(
+  command: readonly string[] | string,
+  { warns = false, ...options }: MustOptions = {},
+): Promise<string> {
+  const { code, stdout, stderr } = typeof command === "string"
+    ? await run(["bash", "-ec", command], { timeout: 60_000, ...options, env: { ...env, ...options.env } })
+    : await run(command, { timeout: 60_000, ...options });
+  if (code === 0 && (warns || stderr === "")) return stdout;
+  throw new Error(
+    `${typeof command === "string" ? command : command.join(" ")}: ended with ${code}\n${stdout}${stderr}`,
+  );
 }

@@ -1,8 +1,22 @@
 /** The runtime that runs the tests, and how it starts a program. */
+import { symlink } from "node:fs/promises";
 import process from "node:process";
 
 /** Under which names the tests know it. */
 export const RUNTIME: "deno" | "node" | "bun" = process.versions.bun ? "bun" : process.versions.deno ? "deno" : "node";
+
+/** The checkout, with a slash at its end. */
+export const ROOT: string = new URL("../..", import.meta.url).pathname;
+
+/**
+ * Another name for this runtime, in a folder. node:child_process, by which programs are started, takes a command with
+ * the runtime's own name in it for one of Node, and grants it every permission.
+ */
+export async function runtimeIn(folder: string): Promise<string> {
+  const path = `${folder}/runtime`;
+  await symlink(process.execPath, path);
+  return path;
+}
 
 /** What is thrown from now on and caught by nobody, until it is disposed. */
 export function uncaught(): Disposable & { readonly errors: unknown[] } {
@@ -56,7 +70,10 @@ export function testCommand(file: string): string[] {
   return ["env", "-u", "NODE_TEST_CONTEXT", process.execPath, ...options, file];
 }
 
-/** Whether something open is what the runtime opens and closes in its own time: what the threads of Bun's Workers wait with. */
+/**
+ * Whether something open is what the runtime opens and closes in its own time: what the threads of Bun's Workers wait
+ * with.
+ */
 export function isOfRuntime(target: string): boolean {
   return RUNTIME === "bun" && /^anon_inode:\[(eventfd|eventpoll|timerfd)\]$/.test(target);
 }

@@ -1,12 +1,12 @@
 /** The file systems that programs and random operations are tried on: each an example, in a process of its own. */
 import { mkdir } from "node:fs/promises";
-import { type Example, run, startExample, tempDir } from "./harness.ts";
+import { must, type Running, startExample, tempDir } from "./harness.ts";
 
 /** One of them. */
 export interface System {
   readonly name: string;
   /** Starts it for all users; a mirror shows the source. */
-  start(mountpoint: string, source: string): Promise<Example>;
+  start(mountpoint: string, source: string): Promise<Running>;
 }
 
 const mirror = (...flags: string[]): System["start"] => (mountpoint, source) =>
@@ -21,7 +21,7 @@ export const SYSTEMS: readonly System[] = [
 
 /** A running system. */
 export interface Served extends AsyncDisposable {
-  readonly server: Example;
+  readonly server: Running;
   /** Where it is mounted. */
   readonly mountpoint: string;
   /** An empty folder of the native file system, the one that a mirror shows a part of. */
@@ -37,8 +37,7 @@ export interface Served extends AsyncDisposable {
 export async function serve(system: System, native: "tmpfs" | "disk"): Promise<Served> {
   const folder = await tempDir();
   if (native === "tmpfs") {
-    const { code, stderr } = await run(["mount", "-t", "tmpfs", "-o", "mode=755", "fusewire-test", folder.path]);
-    if (code !== 0) throw new Error(stderr);
+    await must(["mount", "-t", "tmpfs", "-o", "mode=755", "fusewire-test", folder.path]);
   }
   const [source, outside, mountpoint] = ["source", "outside", "mnt"].map((name) => folder.join(name));
   for (const path of [source, outside, mountpoint]) await mkdir(path);

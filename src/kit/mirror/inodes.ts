@@ -3,7 +3,7 @@ import { AT_EMPTY_PATH, F_GETFL } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import { UTIME_NOW, UTIME_OMIT } from "../../fs/flags.ts";
+import { fillTimespecs } from "../../fs/times.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, Statfs } from "../../fs/types.ts";
 import { asksNothing, checkEmptyChown, isSuidgidRemoval, isTouch, sgidToRefuse } from "../permissions.ts";
@@ -69,7 +69,9 @@ export function inodes(context: Context): Required<Inodes> {
     return open.some((fd) => (libc.fcntl(fd, F_GETFL, 0) & O.ACCMODE) !== O.RDONLY);
   }
 
-  /** Whether the kernel asks for the mode before a write or a cut, in the name of who may do that but change no mode. */
+  /**
+   * Whether the kernel asks for the mode before a write or a cut, in the name of who may do that but change no mode.
+   */
   function isForWrite(node: Node, { mode, size }: SetattrArgs, request: Request): boolean {
     if (mode === undefined || !context.kills || !identity.acts || request.uid === 0) return false;
     tree.stat(node);
@@ -78,14 +80,8 @@ export function inodes(context: Context): Required<Inodes> {
     return size !== undefined || isWritten(node);
   }
 
-  function setTime(at: number, time: number | "now" | undefined, nsec = 0): void {
-    times[at] = typeof time === "number" ? BigInt(time) : 0n;
-    times[at + 1] = BigInt(time === undefined ? UTIME_OMIT : time === "now" ? UTIME_NOW : nsec);
-  }
-
   function setTimes(node: Node, args: SetattrArgs, request: Request): void {
-    setTime(0, args.atime, args.atimeNsec);
-    setTime(2, identity.acts && isTouch(args) ? "now" : args.mtime, args.mtimeNsec);
+    fillTimespecs(times, identity.acts && isTouch(args) ? { ...args, mtime: "now" } : args);
     const fd = tree.use(node);
     // An empty path is enough since Linux 5.8; a symbolic link has no other way.
     const set = () =>
@@ -106,10 +102,15 @@ export function inodes(context: Context): Required<Inodes> {
     setattr(args, request) {
       const { nodeid, fh, size, uid, gid } = args;
       const node = tree.node(nodeid);
-      const nothing = asksNothing(args);
-      if (nothing && !isWritten(node)) {
+      const nothing = asksNothing(args), written = nothing && isWritten(node);
+      if (nothing && !written) {
         tree.stat(node);
         checkEmptyChown(tree.st, request);
+      }
+      if (nothing && context.rootWrites.precede(nodeid, request) && written) {
+        // The write that follows changes the ctime.
+        stat(node, fh);
+        return tree.attrReply(node);
       }
       const forWrite = isForWrite(node, args, request);
       const mode = args.mode === undefined ? undefined : settable(node, args.mode, request);

@@ -83,3 +83,13 @@ test("memory: statfs shows the limits, and what is used", () => {
   const { blocks: endless } = new MemoryFilesystem({ maxBytes: Infinity, maxInodes: Infinity }).statfs();
   assertEquals(endless, Number.MAX_SAFE_INTEGER);
 });
+
+test("memory: a limit of 0 is one: files that hold nothing, and no root without an inode", () => {
+  const fs = new MemoryFilesystem({ maxBytes: 0, maxInodes: 2 });
+  const file = create(fs, "a");
+  assertEquals(code(() => write(fs, file, 1)), "ENOSPC");
+  assertEquals(code(() => create(fs, "b")), "ENOSPC");
+  const { blocks, bfree, ffree } = fs.statfs();
+  assertEquals({ blocks, bfree, ffree }, { blocks: 0, bfree: 0, ffree: 0 });
+  assertEquals(code(() => new MemoryFilesystem({ maxInodes: 0 })), "ENOSPC");
+});

@@ -2,13 +2,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { mkdir } from "node:fs/promises";
 import type { Outcome } from "../../../testing.ts";
-import { ORDINARY, ordinaryPlace } from "../../examples/ordinary.ts";
+import { ORDINARY, ordinaryPlace } from "../../support/ordinary.ts";
 import {
   command,
   invocation,
   run,
   startExample,
-  startServer,
+  startReady,
   tempDir,
   test,
   type TestContext,
@@ -48,6 +48,6 @@ test("mirror, served by an ordinary user: both sides", { ...options, needs: ORDI
   const [source, mnt] = [await place.folder("source"), await place.folder("mnt")];
   const program = (path: string, ...args: string[]) =>
     place.asUser([place.deno, ...invocation(place.root + path, ...args)]);
-  await using _server = await startServer(program("examples/passthrough.ts", source, mnt));
+  await using _server = await startReady(program("examples/passthrough.ts", source, mnt));
   await hold(t, program("tests/kit/mirror/both_sides_run.ts", mnt, source));
 });

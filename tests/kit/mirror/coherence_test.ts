@@ -15,7 +15,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import type { MirrorOptions } from "../../../src/kit/mirror.ts";
-import { command, run, startServer, tempDir, test } from "../../support/harness.ts";
+import { command, run, startReady, tempDir, test } from "../../support/harness.ts";
 
 /** A source and a mount of its mirror, for the time of a call. */
 async function mounted(
@@ -27,7 +27,7 @@ async function mounted(
   await mkdir(dir.join("mnt"));
   const mounting = JSON.stringify({ defaultPermissions: true });
   const words = [dir.join("mnt"), `mirror:${dir.join("source")}`, JSON.stringify(options), mounting];
-  await using _server = await startServer(command("../../posix/serve.ts", import.meta.url, ...words));
+  await using _server = await startReady(command("../../posix/serve.ts", import.meta.url, ...words));
   await body((name) => dir.join("source", name), (name) => dir.join("mnt", name));
 }
 

@@ -70,6 +70,26 @@ def read(name):
         os.close(fd)
 
 
+class Mapping:
+    """A shared mapping that can be written. Python's own keeps a duplicate of the descriptor, this one does not."""
+
+    def __init__(self, fd, size):
+        libc.mmap.restype = ctypes.c_void_p
+        at = libc.mmap(None, ctypes.c_size_t(size), 3, 1, fd, ctypes.c_long(0))
+        if at == ctypes.c_void_p(-1).value:
+            raise OSError(ctypes.get_errno(), "mmap")
+        self.at, self.size = at, size
+
+    def load(self):
+        return ctypes.string_at(self.at, self.size)
+
+    def store(self, data):
+        ctypes.memmove(self.at, data, len(data))
+
+    def close(self):
+        libc.munmap(ctypes.c_void_p(self.at), ctypes.c_size_t(self.size))
+
+
 def alarm(seconds=0.2):
     """A signal comes after so many seconds, and again lest it was too early; it interrupts, and does no more."""
     signal.signal(signal.SIGALRM, lambda *_: None)

@@ -5,8 +5,8 @@ import process from "node:process";
 import { createInterface } from "node:readline";
 import type { Attr, Entry, Filesystem, Negotiated, Request } from "../../mod.ts";
 import { FuseError, mount, type MountOptions, ROOT_ID, type Session, type TraceEvent } from "../../mod.ts";
-import { thisMachine } from "../support/needs.ts";
-import { run, type Signal, type TempDir, tempDir, test, type TestOptions } from "../support/harness.ts";
+import { thisMachine } from "./needs.ts";
+import { must, run, type Signal, type TempDir, tempDir, test, type TestOptions } from "./harness.ts";
 
 const needs = ["root", "fuse", "tool:python3"] as const;
 /** How every test here is registered. */
@@ -69,7 +69,9 @@ export function entry(nodeid: number, attr: Attr = ATTRS[nodeid]): Entry {
   return { nodeid, attr };
 }
 
-/** `file`, `other`, `dir` and `link` in the root, nothing of which the kernel keeps, and what a test changes about it. */
+/**
+ * `file`, `other`, `dir` and `link` in the root, nothing of which the kernel keeps, and what a test changes about it.
+ */
 export function tree(changes: Filesystem = {}): Filesystem {
   return {
     lookup: ({ parent, name }) => parent === ROOT_ID && name in NAMES ? entry(NAMES[name]) : null,
@@ -174,6 +176,8 @@ export async function serve(
 export interface ClientOptions {
   /** How it has to end: 0, its exit status, unless told; or null where that does not matter. */
   code?: number | null;
+  /** Python that comes before the script. */
+  prelude?: string;
   /** Milliseconds until it is killed; 20,000 unless told. */
   patience?: number;
 }
@@ -208,9 +212,10 @@ function flush(script: string): string {
 export async function startClient(
   script: string,
   args: readonly string[],
-  { code: expected = 0, patience = 20_000 }: ClientOptions = {},
+  { code: expected = 0, patience = 20_000, prelude = "" }: ClientOptions = {},
 ): Promise<Client> {
-  const child = spawn(await python(), ["-S", "-c", `from client import *\n${flush(script)}`, ...args], {
+  const program = `from client import *\n${prelude}\n${flush(script)}`;
+  const child = spawn(await python(), ["-S", "-c", program, ...args], {
     env: { ...process.env, PYTHONPATH: here, PYTHONDONTWRITEBYTECODE: "1" },
   });
   const timer = setTimeout(() => child.kill("SIGKILL"), patience);
@@ -264,8 +269,7 @@ export async function startClient(
 
 /** Makes the kernel let go of every inode that nobody uses. */
 export async function letGo(served: Served): Promise<void> {
-  const { code, stderr } = await run(["mount", "-i", "-o", "remount", served.dir.path]);
-  if (code !== 0) throw new Error(`remount: ${stderr}`);
+  await must(["mount", "-i", "-o", "remount", served.dir.path]);
 }
 
 /** What a FuseError says in one word; fails where nothing was thrown. */

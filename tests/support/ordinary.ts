@@ -1,8 +1,7 @@
-/** A place where an ordinary user can run the examples, whatever root keeps to itself on this machine. */
+/** A place where an ordinary user can mount, whatever root keeps to itself on this machine. */
 import fs from "node:fs/promises";
-import { startServer, type TempDir, tempDir } from "../support/harness.ts";
-import { isUnder, type Mount, parseMounts } from "../support/mounts.ts";
-import { env, ROOT } from "./driver.ts";
+import { env, READY, ROOT, startReady, type TempDir, tempDir } from "./harness.ts";
+import { isUnder, type Mount, parseMounts } from "./mounts.ts";
 
 /** What {@linkcode ordinaryPlace} needs. */
 export const ORDINARY = ["root", "fuse", "tool:unshare", "tool:nsenter", "tool:setpriv", "tool:fusermount3"] as const;
@@ -17,16 +16,20 @@ export const NOBODY = 65534;
 export interface Place extends AsyncDisposable {
   /** A folder in it that belongs to the user, as all that is made by {@linkcode Place.folder}. */
   readonly dir: TempDir;
-  /** The checkout, as the user sees it, with a slash at its end. */
+  /** A process that lives there. */
+  readonly pid: number;
+  /** The checkout, where everybody reaches it, with a slash at its end. */
   readonly root: string;
+  /** This runtime, where everybody reaches it. */
+  readonly deno: string;
   /** Makes a folder of the user in `dir`. */
   folder(...names: string[]): Promise<string>;
-  /** The command as the user's. */
-  asUser(command: readonly string[]): string[];
+  /** The command with this runtime and the checkout where everybody reaches them. */
+  reachable(command: readonly string[]): string[];
+  /** The command as the user's, or another one's, of what is reachable. */
+  asUser(command: readonly string[], uid?: number): string[];
   /** The command as root's. */
   asRoot(command: readonly string[]): string[];
-  /** This runtime, as the user sees it. */
-  readonly deno: string;
   /** What is mounted there at a folder and below it. */
   mountsUnder(folder: string): Promise<Mount[]>;
 }
@@ -38,35 +41,46 @@ const SETUP = `
   mkdir checkout && mount --bind "$2" checkout
   mkdir cache && chown "$3:$3" cache
   echo "$4" > conf && mount --bind conf /etc/fuse.conf
-  echo mounted
+  eval "$5"
+  echo ready
   exec sleep 600
 `;
 
-/** Makes such a place. `conf` is the content of its `/etc/fuse.conf`. */
-export async function ordinaryPlace({ conf = "" } = {}): Promise<Place> {
+/**
+ * Makes such a place. `conf` is the content of its `/etc/fuse.conf`; `setup` is what a shell does there first, as root,
+ * `$1` being its folder.
+ */
+export async function ordinaryPlace({ conf = "", setup = "" } = {}): Promise<Place> {
   const dir = await tempDir();
   await fs.chown(dir.path, NOBODY, NOBODY);
-  const words = [dir.path, ROOT, String(NOBODY), conf];
+  const words = [dir.path, ROOT, String(NOBODY), conf, setup];
   // Not among the arguments: node:child_process of this runtime takes them for a command line of Node's there.
-  const settings = { env: { RUNTIME: process.execPath } };
+  const settings = { env: { RUNTIME: process.execPath }, ready: READY };
   // With its last process the namespace and its mounts go.
-  const keeper = await startServer(["unshare", "-m", "sh", "-ec", SETUP, "sh", ...words], settings);
+  const keeper = await startReady(["unshare", "-m", "sh", "-ec", SETUP, "sh", ...words], settings);
   const place = dir.join(".place");
   const asRoot = (command: readonly string[]) => ["nsenter", `--mount=/proc/${keeper.pid}/ns/mnt`, ...command];
+  const root = `${place}/checkout/`, deno = `${place}/runtime`;
+  const reachable = (command: readonly string[]) =>
+    command.map((word) =>
+      word === process.execPath ? deno : word.startsWith(ROOT) ? root + word.slice(ROOT.length) : word
+    );
   return {
     dir,
-    root: `${place}/checkout/`,
-    deno: `${place}/runtime`,
+    pid: keeper.pid,
+    root,
+    deno,
     async folder(...names) {
       const path = dir.join(...names);
       await fs.mkdir(path);
       await fs.chown(path, NOBODY, NOBODY);
       return path;
     },
-    asUser(command) {
-      const user = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups"];
+    reachable,
+    asUser(command, uid = NOBODY) {
+      const user = ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
       const settings = [`PATH=${env.PATH}`, `DENO_DIR=${place}/cache`, "HOME=/nonexistent"];
-      return asRoot([...user, "env", ...settings, ...command]);
+      return asRoot([...user, "env", ...settings, ...reachable(command)]);
     },
     asRoot,
     async mountsUnder(folder) {
