@@ -23,7 +23,10 @@ export interface Backing extends Disposable {
   readonly id: number;
   /** Open handles, of all inodes that it backs. */
   readonly refs: number;
-  /** What openers may do. The kernel does not look at how the descriptor was opened; the session does. */
+  /**
+   * What openers may do, which the session sees to, since the kernel does not look. "read" becomes "read-write" where
+   * somebody who has it open was answered another backing file of the same file that may be written.
+   */
   readonly access: "read" | "read-write";
   /** Whether it is in use. */
   readonly state: BackingState;
@@ -32,8 +35,8 @@ export interface Backing extends Disposable {
   /** Why it is not `"identity"`, or null. */
   readonly reason: string | null;
   /**
-   * Gives it back to the kernel, once a commit of a staged file that is under way has ended. EBUSY: handles are open, since later opens of the inode would be EIO then; with
-   * `whenReleased` it waits for them.
+   * Gives it back to the kernel, once a commit of a staged file that is under way has ended. EBUSY: handles are open,
+   * since later opens of the inode would be EIO then; with `whenReleased` it waits for them.
    */
   close(options: { whenReleased: true }): Promise<void>;
   /** As above, now. */
@@ -44,7 +47,10 @@ export interface Backing extends Disposable {
 
 /** How a file is registered. */
 export interface BackingOptions {
-  /** What openers may do. Default: how the descriptor was opened. */
+  /**
+   * What who is answered it may do; EACCES: more. Default: how the descriptor was opened, or for a path what the server
+   * may.
+   */
   access?: "read" | "read-write";
   /**
    * Closed with the last release of its last handle. What no open has answered is its author's to close; where he has
@@ -52,9 +58,9 @@ export interface BackingOptions {
    */
   autoClose?: boolean;
   /**
-   * Size, blocks and times of its inode come from the file while it is open, and truncation and the clearing of set-id
-   * bits go to it. Off where the author's getattr and setattr see to the same file; a staged file always is. Default
-   * true.
+   * Size, blocks and times of its inode come from the file while it is open, and truncation, times that are set and the
+   * clearing of set-id bits go to it. Off where the author's getattr and setattr see to the same file, or it is no
+   * regular file; a staged file always is. Default true.
    */
   coherent?: boolean;
 }
@@ -74,8 +80,9 @@ export interface StageSource {
 }
 
 /**
- * What can be registered: a descriptor, which stays the author's and has to stay open until the last release; an object
- * with one; a path, opened and closed by the session; an extent map; `{ memfd: name }`, a file in memory; or a staged file.
+ * What can be registered: a descriptor of whatever kind, which stays the author's and has to stay open until the last
+ * release; an object with one; a path, opened and closed by the session; an extent map; `{ memfd: name }`, a file in
+ * memory; or a staged file.
  */
 export type BackingSource =
   | number
@@ -109,20 +116,24 @@ export interface Passthrough {
   readonly unavailable: string | null;
   /**
    * Makes a backing file, to be answered by `open` or `create`. EBADF: no descriptor; ENOENT, EACCES and the like: the
-   * path. A file that the kernel does not take is served by the session, and says why (`mode`, `reason`).
+   * path, or a descriptor that cannot be used as it is and not be opened anew; EINVAL, EISDIR: no regular file; ELOOP:
+   * a file of the mount itself. A file that the kernel does not take is served by the session, and says why (`mode`,
+   * `reason`).
    *
    * @example
    * ```ts
    * import { mount, type Passthrough } from "@fusewire/fusewire";
+   * import { openFile } from "@fusewire/fusewire/passthrough";
    *
    * let files: Passthrough;
-   * const attr = { mode: 0o100444, size: 0 };
+   * using passwd = openFile("/etc/passwd");
+   * const attr = { mode: 0o100444, size: passwd.size };
    * const mountpoint = await Deno.makeTempDir();
    * const session = await mount({
    *   init: ({ passthrough }) => void (files = passthrough),
    *   lookup: ({ name }) => name === "passwd" ? { nodeid: 2, attr } : null,
    *   getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o040755, nlink: 2 } : attr }),
-   *   open: () => ({ backing: files.register("/etc/passwd") }),
+   *   open: () => ({ backing: files.register(passwd) }),
    * }, mountpoint);
    * console.log(await Deno.readTextFile(`${mountpoint}/passwd`));
    * await session.unmount();

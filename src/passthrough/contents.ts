@@ -12,7 +12,9 @@ const ROOM = 256 * 1024;
 /** Lets others have their turn, where that is possible. */
 export type Pause = () => Promise<void>;
 
-/** Makes the new file `to` of `size` bytes one with the content of `from`. Shared blocks are shared, holes stay holes. */
+/**
+ * Makes the new file `to` of `size` bytes one with the content of `from`. Shared blocks are shared, holes stay holes.
+ */
 export function* copyContent(libc: Libc, from: number, to: number, size: number, pause?: Pause): Steps<void> {
   const seeker = new Seeker();
   try {

@@ -110,7 +110,9 @@ export function syncFile(fd: number, datasync: boolean): void {
 export class Seeker {
   readonly #opened = new Map<number, number>();
 
-  /** Where data or a hole begins at or behind a place; Infinity: nowhere; the place itself where the file does not tell. */
+  /**
+   * Where data or a hole begins at or behind a place; Infinity: nowhere; the place itself where the file does not tell.
+   */
   seek(fd: number, place: number, whence: typeof SEEK_DATA | typeof SEEK_HOLE): number {
     const c = libc();
     let own = this.#opened.get(fd);

@@ -8,7 +8,8 @@ export interface Extent {
   length: number;
   /**
    * Descriptor of the other file, open for reading, and for writing where it takes data; one that appends takes none.
-   * It stays the author's, who closes it once the map is not used any more. Its file position is neither used nor moved.
+   * It stays the author's, who closes it once the map is not used any more. Its file position is neither used nor
+   * moved.
    */
   file: number;
   /** Where in the other file the first byte lies. What is behind that file's end reads as zeros. */

@@ -87,8 +87,8 @@ export class ExtentMap {
   }
 
   /**
-   * "read-write" where some extent can be written or may yet be answered, by `missing` or `allocate`, though a write may
-   * still be EROFS.
+   * "read-write" where some extent can be written or may yet be answered, by `missing` or `allocate`, though a write
+   * may still be EROFS.
    */
   get access(): "read" | "read-write" {
     const open = this.#allocate !== undefined || this.#missing !== undefined;
@@ -116,8 +116,8 @@ export class ExtentMap {
   }
 
   /**
-   * Reads to the beginning of `into`, which is borrowed until the answer: how many bytes, fewer than `length` at the end
-   * alone.
+   * Reads to the beginning of `into`, which is borrowed until the answer: how many bytes, fewer than `length` at the
+   * end alone.
    */
   read(into: Uint8Array, offset: number, length: number = into.length): number | Promise<number> {
     checkRange(offset, length);
@@ -278,7 +278,8 @@ export class ExtentMap {
 
   /**
    * Makes a range read as zeros: by a hole in files that can be written, else by one in the map. EROFS: some of it
-   * cannot be written, and there is no `allocate`; nothing has changed then. Source: `fallocate(2) FALLOC_FL_PUNCH_HOLE`.
+   * cannot be written, and there is no `allocate`; nothing has changed then. Source: `fallocate(2)
+   * FALLOC_FL_PUNCH_HOLE`.
    */
   punch(offset: number, length: number): void | Promise<void> {
     checkRange(offset, length);

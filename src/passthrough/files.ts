@@ -8,7 +8,9 @@ export class Files {
   readonly #writable = new Map<number, boolean>();
   readonly #written = new Set<number>();
 
-  /** Gets to know the file of an extent and answers whether it can be written. EBADF, ESPIPE, EISDIR: it cannot be read. */
+  /**
+   * Gets to know the file of an extent and answers whether it can be written. EBADF, ESPIPE, EISDIR: it cannot be read.
+   */
   meet({ file }: Extent, name: () => string): boolean {
     let writable = this.#writable.get(file);
     if (writable === undefined) {

@@ -17,9 +17,9 @@ export interface OpenFile extends Disposable {
 }
 
 /**
- * Opens a regular file or a block device by its path, for reading unless told, or makes a file in memory, which is always
- * read-write. ENOENT, EACCES and the like: `open(2)`; EISDIR, ESPIPE: it is a directory, or nothing that is read at a
- * place.
+ * Opens a regular file or a block device by its path, for reading unless told, or makes a file in memory, which is
+ * always read-write. ENOENT, EACCES and the like: `open(2)`; EISDIR, ESPIPE: it is a directory, or nothing that is read
+ * at a place.
  *
  * @example
  * ```ts

@@ -425,8 +425,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   }
 
   /**
-   * Closes all, for the connection has ended, and hands over what is staged. The promise, where commits take their time,
-   * resolves when they have ended, or were given up.
+   * Closes all, for the connection has ended, and hands over what is staged. The promise, where commits take their
+   * time, resolves when they have ended, or were given up.
    */
   end(): Promise<void> | null {
     if (this.#ended) return this.#ending;

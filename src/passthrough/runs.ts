@@ -81,7 +81,9 @@ export class Runs {
     return this;
   }
 
-  /** Makes the range from `from` to before `to` (more than `from`, or Infinity) one run. `place` matters to files alone. */
+  /**
+   * Makes the range from `from` to before `to` (more than `from`, or Infinity) one run. `place` matters to files alone.
+   */
   assign(from: number, to: number, file: number, place: number): void {
     // Between the leaf with the neighbour on the left and the one with that on the right all is made anew.
     let first = this.#leafAt(from);

@@ -17,15 +17,15 @@ export interface StageOptions {
   /** Directory on a file system that holds the data while it is written, in files without a name. Default: memory. */
   dir?: string;
   /**
-   * What is in it at first: bytes, or a descriptor of a regular file. It is copied when the source is registered, on this
-   * thread. What is given stays as it is as long as the file is open, for it may be what tells whether that was changed;
-   * the descriptor may be closed. Default: nothing.
+   * What is in it at first: bytes, or a descriptor of a regular file. It is copied when the source is registered, on
+   * this thread. What is given stays as it is as long as the file is open, for it may be what tells whether that was
+   * changed; the descriptor may be closed. Default: nothing.
    */
   from?: Uint8Array | number;
   /**
    * Whether a close(2) hands over, so that it fails as `onCommit` does. A process that closes a duplicate before it has
-   * written all (`echo >&3` in a shell) hands over what is there by then, too; without it only the last release does, and
-   * errors go to `onError`. Default true.
+   * written all (`echo >&3` in a shell) hands over what is there by then, too; without it only the last release does,
+   * and errors go to `onError`. Default true.
    */
   atClose?: boolean;
   /**
@@ -60,10 +60,11 @@ export class Stage implements StageSource {
  * - **The last release** hands it over, if it was made, emptied or written; where a mapping is left, its end does, or,
  *   where that takes more than a second, the release and then the end. Nobody waits for that: what `onCommit` throws
  *   goes to the session's `onError`. Until it is done, later opens of the inode get the same file.
- * - **A close(2)** by the process that opened it, where no other handle is open and something was written, hands it over
- *   already and waits: what `onCommit` throws is what close(2) says. A child's close of what it has inherited does not.
- *   If the content is another one by the last release (a duplicate of the descriptor, or a mapping, was written to), it is
- *   handed over again, and what was refused is not, unless it changed.
+ * - **A close(2)** by the process that opened it, where no other handle is open and something was written, hands it
+ *   over already and waits: what `onCommit` throws is what close(2) says. A child's close of what it has inherited does
+ *   not.
+ *   If the content is another one by the last release (a duplicate of the descriptor, or a mapping, was written to), it
+ *   is handed over again, and what was refused is not, unless it changed.
  * - **fsync(2)** is no close: it brings the data to where it is staged, which may be memory.
  * - **The end of the session** hands over what is still open, and waits for all that is under way; `unmount` at least
  *   10 s, or its `timeout`. What is not done by then is reported to `onError` as ETIMEDOUT. What is written through
@@ -85,7 +86,9 @@ export class Stage implements StageSource {
  *   lookup: ({ name }) => name === "note" ? { nodeid: 2, attr: attr() } : null,
  *   getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o040755, nlink: 2 } : attr() }),
  *   setattr: () => ({ attr: attr() }),
- *   open: () => ({ backing: files.register(stage({ from: note, onCommit: (file) => void (note = file.read().slice()) })) }),
+ *   open: () => ({
+ *     backing: files.register(stage({ from: note, onCommit: (file) => void (note = file.read().slice()) })),
+ *   }),
  * }, mountpoint);
  * await Deno.writeTextFile(`${mountpoint}/note`, "handed over when it is closed");
  * await session.unmount();

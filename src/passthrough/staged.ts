@@ -65,7 +65,9 @@ export class Staged {
   #writable = false;
   /** Changed in a way that may not show in its times. */
   #touched = false;
-  /** Made or emptied. A shell makes, duplicates and closes before it writes: only the last release takes that for all. */
+  /**
+   * Made or emptied. A shell makes, duplicates and closes before it writes: only the last release takes that for all.
+   */
   #fresh = false;
   /** May be mapped, and stores to a mapping of a file in memory do not show in its times. */
   #mapped = false;
@@ -143,8 +145,8 @@ export class Staged {
   }
 
   /**
-   * Whether a mapping can still be stored to, without a handle. One that the kernel made of the file itself (passthrough)
-   * keeps no handle open, but the file. A file system without leases does not tell.
+   * Whether a mapping can still be stored to, without a handle. One that the kernel made of the file itself
+   * (passthrough) keeps no handle open, but the file. A file system without leases does not tell.
    */
   isMapped(): boolean {
     return this.#mapped && this.#leases && !this.#isAlone();
