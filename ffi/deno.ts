@@ -83,6 +83,7 @@ function openLibc(): Libc {
     },
     fsync: (fd) => result(c.fsync(fd)),
     fdatasync: (fd) => result(c.fdatasync(fd)),
+    madvise: (memory, length, advice) => result(c.madvise(memory as Buffer, BigInt(length), advice)),
     syncfs: (fd) => result(c.syncfs(fd)),
     fcntl: (fd, command, argument) => result(c.fcntl(fd, command, big(argument))),
     ioctl: (fd, request, argument) => result(c.ioctl(fd, BigInt(request), argument as Buffer)),

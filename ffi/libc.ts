@@ -158,6 +158,8 @@ export interface Libc {
   fsync(fd: number): number;
   fdatasync(fd: number): number;
   syncfs(fd: number): number;
+  /** About memory from the buffer's first byte on, which begins a page. */
+  madvise(memory: Uint8Array, length: number, advice: number): number;
   fcntl(fd: number, command: number, argument: number): number;
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   dup(fd: number): number;
@@ -230,7 +232,9 @@ export interface Libc {
   openAsync(path: CString, flags: number): Promise<number>;
   /** `umount2(2)`; 0 or -1. */
   umount2Async(target: CString, flags: number): Promise<number>;
-  /** `posix_spawnp(3)`; 0 or -errno, since this function answers its error. The pid goes to the first 4 bytes of `pid`. */
+  /**
+   * `posix_spawnp(3)`; 0 or -errno, since this function answers its error. The pid goes to the first 4 bytes of `pid`.
+   */
   posixSpawnpAsync(
     pid: Uint8Array,
     file: CString,
@@ -256,10 +260,15 @@ export const STATX_SIZE = 256;
 
 const TWO32 = 4294967296;
 
-/** Unpacks a `struct statx`, which is the same on all architectures. Source: `statx(2)`. */
+/**
+ * Unpacks a `struct statx`, which is the same on all architectures. Times beyond 2^53-1 s are that. Source: `statx(2)`.
+ */
 export function readStatx(v: DataView, out: Stat): void {
   const u64 = (at: number) => v.getUint32(at + 4, true) * TWO32 + v.getUint32(at, true);
-  const i64 = (at: number) => v.getInt32(at + 4, true) * TWO32 + v.getUint32(at, true);
+  const time = (at: number) => {
+    const value = v.getInt32(at + 4, true) * TWO32 + v.getUint32(at, true);
+    return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
+  };
   out.mask = v.getUint32(0, true);
   out.blksize = v.getUint32(4, true);
   out.attributes = u64(8);
@@ -272,13 +281,13 @@ export function readStatx(v: DataView, out: Stat): void {
   out.size = u64(40);
   out.blocks = u64(48);
   out.attributesMask = u64(56);
-  out.atime = i64(64);
+  out.atime = time(64);
   out.atimeNsec = v.getUint32(72, true);
-  out.btime = i64(80);
+  out.btime = time(80);
   out.btimeNsec = v.getUint32(88, true);
-  out.ctime = i64(96);
+  out.ctime = time(96);
   out.ctimeNsec = v.getUint32(104, true);
-  out.mtime = i64(112);
+  out.mtime = time(112);
   out.mtimeNsec = v.getUint32(120, true);
   out.rdevMajor = v.getUint32(128, true);
   out.rdevMinor = v.getUint32(132, true);

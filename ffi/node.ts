@@ -1,4 +1,6 @@
-/** The C library through koffi, for Node. On Bun its own takes over: the npm build has one module in place of deno.ts. */
+/**
+ * The C library through koffi, for Node. On Bun its own takes over: the npm build has one module in place of deno.ts.
+ */
 import koffi from "koffi";
 import process from "node:process";
 import { openRuntime as openBun } from "./bun.ts";

@@ -77,6 +77,7 @@ export function openPosix({ architecture, c, errno, elsewhere, ...native }: Nati
     },
     fsync: (fd) => result(c.fsync(fd)),
     fdatasync: (fd) => result(c.fdatasync(fd)),
+    madvise: (memory, length, advice) => result(c.madvise(memory, length, advice)),
     syncfs: (fd) => result(c.syncfs(fd)),
     fcntl: (fd, command, argument) => result(c.fcntl(fd, command, argument)),
     ioctl: (fd, request, argument) => result(c.ioctl(fd, request, argument)),

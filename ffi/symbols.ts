@@ -70,6 +70,7 @@ export const SYMBOLS = {
   },
   fsync: { parameters: ["i32" /* fd */], result: "i32" },
   fdatasync: { parameters: ["i32" /* fd */], result: "i32" },
+  madvise: { parameters: ["buffer", /* addr */ "usize", /* length */ "i32" /* advice */], result: "i32" },
   syncfs: { parameters: ["i32" /* fd */], result: "i32" },
   fcntl: { parameters: ["i32", /* fd */ "i32", /* cmd */ "i64" /* arg */], result: "i32" },
   ioctl: { parameters: ["i32", /* fd */ "u64", /* request */ "buffer" /* arg */], result: "i32" },

@@ -8,7 +8,7 @@
  * @module
  */
 import type { Libc } from "../../ffi/libc.ts";
-import { pages } from "../../ffi/pages.ts";
+import { hugePages, pages } from "../../ffi/pages.ts";
 import type { Reply, RequestBuffer } from "../abi/message.ts";
 import { since } from "../abi/since.ts";
 import { fuse_in_header, fuse_write_in } from "../abi/structs.ts";
@@ -38,6 +38,8 @@ const BUSY_LINGER_US = 3000;
 const NOFLUSH_SINCE = since("FOPEN_NOFLUSH");
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
+/** Bytes from which on the first buffer lies in huge pages. */
+const HUGE_SINCE = 1 << 20;
 /** Where the data of a write begins in its request. */
 const WRITE_DATA = fuse_in_header.size + fuse_write_in.size;
 
@@ -88,8 +90,10 @@ export class SessionLoop {
     this.#options = options;
     this.#connection = connection;
     this.#waiter = new Waiter(libc, device.fd);
-    const allocate = (size: number) => pages(libc, size, WRITE_DATA);
-    this.#buffers = new BufferPool(options.maxWrite + HEADER_ROOM, options.maxInFlight, allocate);
+    const size = options.maxWrite + HEADER_ROOM;
+    this.#buffers = new BufferPool(size, options.maxInFlight, (size, first) =>
+      // One is nearly always enough, and more of them would take memory that is seldom used.
+      first && size >= HUGE_SINCE ? hugePages(libc, size, WRITE_DATA) : pages(libc, size, WRITE_DATA));
     this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
       lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
       stale: (nodeid) => this.#notifier.staleAttributes(nodeid),

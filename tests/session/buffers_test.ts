@@ -33,6 +33,17 @@ test("buffers: one that was given back is taken again, and none is made beyond n
   }
 });
 
+test("buffers: the first one is told, and taken before any other", () => {
+  const made: boolean[] = [];
+  const pool = new BufferPool(64, 6400, (size, first) => (made.push(first), new Uint8Array(size)));
+  const [first, ...others] = [pool.take()!, pool.take()!, pool.take()!];
+  for (const buffer of [others[0], first, others[1]]) pool.give(buffer);
+  assertStrictEquals(pool.taken, 0);
+  assertStrictEquals(pool.take(), first);
+  assert(others.includes(pool.take()!));
+  assertStrictEquals(made.join(), "true,false,false");
+});
+
 test("buffers: a full pool has one again as soon as it is given back", () => {
   const pool = new BufferPool(64, 0);
   const buffers = [pool.take()!, pool.take()!];
