@@ -1,7 +1,7 @@
 /**
  * Ready file systems: a tree in memory, and the mirror of a real directory. Each is an ordinary `Filesystem`, to be
- * mounted as it is, wrapped, or read as an example. Beside them, what a file system needs that checks permissions
- * itself: who may do what, and POSIX access control lists.
+ * mounted as it is, wrapped, or read as an example. Beside them, what they are made of: a table of nodeids, and what a
+ * file system needs that checks permissions itself: who may do what, and POSIX access control lists.
  *
  * @example
  * ```ts
@@ -26,9 +26,11 @@ export {
   type MemoryOptions,
   type MemorySnapshot,
   type Quota,
+  restoreMemory,
   type SnapshotTime,
 } from "./src/kit/memory.ts";
 export { type Mirror, mirror, type MirrorCounts, type MirrorOptions } from "./src/kit/mirror.ts";
+export { NodeTable } from "./src/kit/node_table.ts";
 export {
   type Caller,
   checkAccess,

@@ -31,7 +31,7 @@ export type { Connection, Filesystem, Negotiated } from "./src/fs/filesystem.ts"
 export type { Notifications } from "./src/fs/notifications.ts";
 export * from "./src/fs/types.ts";
 export { type CharacterDevice, mountCharacterDevice } from "./src/mount/character_device.ts";
-export type { MountOptions as DeviceOptions } from "./src/mount/options.ts";
+export type { KernelMountOptions } from "./src/mount/options.ts";
 export { mount, type MountOptions, type Session } from "./src/mount/mount.ts";
 export { unmount } from "./src/mount/unmount.ts";
 export type { UnmountOptions, UnmountResult } from "./src/mount/unmounting.ts";

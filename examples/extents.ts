@@ -1,6 +1,6 @@
 /**
- * A disc image of several parts: the one file `image` at MOUNTPOINT is all PARTs, one behind the other. What is written to
- * it stays in memory, and the parts as they are.
+ * A disc image of several parts: the one file `image` at MOUNTPOINT is all PARTs, one behind the other. What is written
+ * to it stays in memory, and the parts as they are.
  *
  *     deno run --allow-ffi examples/extents.ts MOUNTPOINT PART...
  */

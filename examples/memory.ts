@@ -1,8 +1,10 @@
 /**
- * A writable file system in memory; everything is gone when it is unmounted. `--max-bytes` and `--max-inodes` limit what
- * it holds; with `--own-permissions` it checks permissions itself, where else the kernel does.
+ * A writable file system in memory; everything is gone when it is unmounted. `--max-bytes` and `--max-inodes` limit
+ * what it holds; with `--own-permissions` it checks permissions itself, where else the kernel does.
  *
- *     deno run --allow-ffi examples/memory.ts MOUNTPOINT [--max-bytes=N] [--max-inodes=N] [--own-permissions] [--allow-other]
+ *     deno run --allow-ffi examples/memory.ts MOUNTPOINT [OPTION...]
+ *
+ * Options: `--max-bytes=N`, `--max-inodes=N`, `--own-permissions`, `--allow-other`.
  */
 import { memory } from "../kit.ts";
 import { FuseError, mount } from "../mod.ts";
@@ -17,13 +19,13 @@ if (paths.length !== 1 || !flags.every((flag) => known.test(flag))) {
 }
 const limit = (name: string) => {
   const flag = flags.find((flag) => flag.startsWith(`--${name}=`));
-  return flag && Number(flag.slice(name.length + 3));
+  return flag === undefined ? undefined : Number(flag.slice(name.length + 3));
 };
 try {
   const own = flags.includes("--own-permissions");
   const fs = memory({
-    maxBytes: limit("max-bytes") || undefined,
-    maxInodes: limit("max-inodes") || undefined,
+    maxBytes: limit("max-bytes"),
+    maxInodes: limit("max-inodes"),
     permissions: own ? "own" : "kernel",
   });
   await using session = await mount(fs, paths[0], {
@@ -31,6 +33,7 @@ try {
     defaultPermissions: !own,
     posixAcl: !own,
     dontMask: true,
+    exportSupport: true,
     handleKillpriv: true,
     // Nobody else changes it.
     autoInvalData: false,

@@ -3,7 +3,9 @@
  * where it may; `--no-passthrough` serves them from here. `--read-only` refuses all changes; `--cache=SECONDS` lets the
  * kernel keep names and attributes so long, where nobody else changes the source.
  *
- *     deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT [--no-passthrough] [--read-only] [--cache=SECONDS] [--allow-other]
+ *     deno run --allow-ffi examples/passthrough.ts SOURCE MOUNTPOINT [OPTION...]
+ *
+ * Options: `--no-passthrough`, `--read-only`, `--cache=SECONDS`, `--allow-other`.
  */
 import { mirror } from "../kit.ts";
 import { FuseError, mount } from "../mod.ts";

@@ -1,7 +1,7 @@
 /**
- * The pattern of an object store: a folder of objects that are replaced whole. What is written goes to a file in memory,
- * at the kernel's speed, and becomes the object's next version when it is closed. A larger one than `--max-bytes` is
- * refused, which is what close(2) says then. Everything is gone when it is unmounted.
+ * The pattern of an object store: a folder of objects that are replaced whole. What is written goes to a file in
+ * memory, at the kernel's speed, and becomes the object's next version when it is closed. A larger one than
+ * `--max-bytes` is refused, which is what close(2) says then. Everything is gone when it is unmounted.
  *
  *     deno run --allow-ffi examples/staged.ts MOUNTPOINT [--max-bytes=N]
  */

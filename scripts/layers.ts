@@ -1,5 +1,6 @@
 /**
- * Checks the house plan: who imports whom, no circles, and no runtime's name in the library.
+ * Checks the house plan: who imports whom, no circles, no runtime's name in the library, and no comment that is wider
+ * than the lines of the code.
  *
  *     deno run --allow-read=. scripts/layers.ts
  *
@@ -173,6 +174,17 @@ function checkRuntime(file: string, source: string): Violation[] {
   }));
 }
 
+/** As the formatter has it, which leaves comments alone. */
+const WIDTH = 120;
+
+function checkWidth(file: string, source: string): Violation[] {
+  return source.split("\n").flatMap((line, i) =>
+    line.length > WIDTH && /^\s*(\/\/|\/?\*)/.test(line)
+      ? [{ file, line: i + 1, what: `a comment of ${line.length} columns, which may be ${WIDTH}` }]
+      : []
+  );
+}
+
 function checkCircles(graph: ReadonlyMap<string, readonly Import[]>): Violation[] {
   const violations: Violation[] = [];
   const done = new Set<string>();
@@ -194,7 +206,7 @@ export function check(sources: ReadonlyMap<string, string>): Violation[] {
   const graph = new Map([...sources].map(([file, source]) => [file, importsOf(file, source)]));
   const violations = [...checkCircles(graph)];
   for (const [file, source] of sources) {
-    violations.push(...checkLayer(file, graph.get(file)!), ...checkRuntime(file, source));
+    violations.push(...checkLayer(file, graph.get(file)!), ...checkRuntime(file, source), ...checkWidth(file, source));
   }
   return violations.sort((a, b) => a.file < b.file ? -1 : a.file > b.file ? 1 : a.line - b.line);
 }

@@ -1,11 +1,6 @@
 /**
- * Writes `docs/protocol.md` and the table of opcodes in `README.md` from the tables that the session runs on: the ops
- * table, the choices of INIT flags, the notifications, the minor versions; and from the doc comments of their methods.
- *
- *     deno run --allow-read=. --allow-write=. scripts/protocol_doc.ts
- *     deno run --allow-read=. scripts/protocol_doc.ts --check
- *
- * With `--check` nothing is written: what is not current is named, and the exit status is 1.
+ * `docs/protocol.md` and the README's table of opcodes, from the tables that the session runs on: the ops table, the
+ * choices of INIT flags, the notifications, the minor versions; and from the doc comments of their methods.
  *
  * @module
  */
@@ -23,6 +18,7 @@ import { TABLE } from "../src/ops/table.ts";
 import { INIT_FLAGS } from "../src/session/init_flags.ts";
 import { NOTIFY_METHODS } from "../src/session/notifier.ts";
 import { resolveOptions } from "../src/session/options.ts";
+import { table, wrapped } from "./markdown.ts";
 
 /** The doc comments of an interface's methods, each as one line. */
 export type Docs = ReadonlyMap<string, string>;
@@ -68,30 +64,6 @@ function consequence(opcode: OpcodeName, docs: Docs): string {
   const method = row(opcode)?.method;
   if (!method || row(opcode)?.silent) return "-";
   return sentence(docs.get(method)!, "Absent:");
-}
-
-/** A table, its columns aligned as the formatter has them. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const cells = rows.map((line) => line.map((cell) => cell.replaceAll("|", "\\|")));
-  const widths = head.map((title, i) => Math.max(title.length, 3, ...cells.map((line) => line[i].length)));
-  const line = (texts: readonly string[]) => `| ${texts.map((text, i) => text.padEnd(widths[i])).join(" | ")} |`;
-  return [line(head), line(widths.map((width) => "-".repeat(width))), ...cells.map(line)].join("\n");
-}
-
-const WIDTH = 120;
-
-/** A paragraph or an item of a list, in lines as long as the formatter has them. */
-export function wrapped(text: string, bullet = ""): string {
-  const lines: string[] = [];
-  let current = bullet;
-  for (const word of text.split(" ")) {
-    const first = current === bullet || current.trim() === "";
-    if (!first && current.length + 1 + word.length > WIDTH) {
-      lines.push(current);
-      current = " ".repeat(bullet.length) + word;
-    } else current += first ? word : ` ${word}`;
-  }
-  return [...lines, current].join("\n");
 }
 
 /** The compact table of opcodes. */
@@ -144,7 +116,7 @@ export function protocolDoc(filesystem: Docs, notifications: Docs): string {
     "# The protocol",
     wrapped(
       `What fusewire speaks: FUSE 7.9 to 7.${constants.FUSE_KERNEL_MINOR_VERSION}. Generated from its tables by ` +
-        "`deno task protocol`; do not edit. 7.1 stands for whatever is as old as that or older.",
+        "`deno task docs`; do not edit. 7.1 stands for whatever is as old as that or older.",
     ),
     "## Opcodes",
     wrapped(
@@ -196,33 +168,4 @@ export function protocolDoc(filesystem: Docs, notifications: Docs): string {
     changelog(),
   ];
   return `${parts.join("\n\n")}\n`;
-}
-
-const START = "<!-- opcodes -->", END = "<!-- /opcodes -->";
-
-/** A README with the current table of opcodes between its two markers. */
-export function withTable(readme: string): string {
-  const start = readme.indexOf(START), end = readme.indexOf(END);
-  if (start < 0 || end < start) throw new Error(`README.md lacks the markers ${START} and ${END}`);
-  return `${readme.slice(0, start + START.length)}\n\n${opcodeTable()}\n\n${readme.slice(end)}`;
-}
-
-if (import.meta.main) {
-  const docs = async (path: string) => docsOf(await Deno.readTextFile(path));
-  const readme = await Deno.readTextFile("README.md");
-  const wanted = new Map([
-    ["docs/protocol.md", protocolDoc(await docs("src/fs/filesystem.ts"), await docs("src/fs/notifications.ts"))],
-    ["README.md", withTable(readme)],
-  ]);
-  const check = Deno.args.includes("--check");
-  for (const [path, text] of wanted) {
-    if (await Deno.readTextFile(path).catch(() => "") === text) continue;
-    if (!check) {
-      await Deno.mkdir("docs", { recursive: true });
-      await Deno.writeTextFile(path, text);
-      continue;
-    }
-    console.error(`${path} is not current: deno task protocol`);
-    Deno.exitCode = 1;
-  }
 }

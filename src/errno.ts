@@ -100,7 +100,17 @@ const NAMES: ReadonlyMap<number, ErrnoName> = new Map(
   (Object.entries(ERRNO) as [ErrnoName, number][]).map(([name, value]) => [value, name]),
 );
 
-/** The name of a (positive or negative) error number: `errnoName(-2)` is `"ENOENT"`. */
+/**
+ * The name of an error number, positive or negative.
+ *
+ * @example
+ * ```ts
+ * import { errnoName } from "@fusewire/fusewire";
+ *
+ * console.log(errnoName(2), errnoName(-2)); // ENOENT ENOENT
+ * console.log(errnoName(1000)); // errno 1000
+ * ```
+ */
 export function errnoName(errno: number): string {
   return NAMES.get(Math.abs(errno)) ?? `errno ${Math.abs(errno)}`;
 }
@@ -200,8 +210,8 @@ const ALIASES: Readonly<Record<string, ErrnoName>> = {
 const OS_ERROR = /\(os error (\d{1,3})\)/;
 
 /**
- * The positive errno of anything thrown: FuseError, an error with node's `code`, Deno.errors.*, a DOMException, an Error
- * that says `(os error N)`; 0 where none of them says one.
+ * The positive errno of anything thrown: FuseError, an error with node's `code`, Deno.errors.*, a DOMException, an
+ * Error that says `(os error N)`; 0 where none of them says one.
  */
 export function errnoOf(thrown: unknown): number {
   try {

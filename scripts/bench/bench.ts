@@ -4,9 +4,9 @@
  *     deno task bench [--rounds=N] [--seconds=S] [--files=N]
  *
  * Client and server are pinned to one CPU and the servers are interleaved, so that what counts is the ratio within a
- * round: on a virtual machine the wake-up of an idle CPU costs more than a request. Needs root, gcc, libfuse3-dev, fuse3.
+ * round: on a virtual machine the wake-up of an idle CPU costs more than a request. Needs root, gcc, libfuse3-dev,
+ * fuse3.
  */
-import { ProgressBar, type ProgressBarFormatter } from "@std/cli/unstable-progress-bar";
 import { install } from "./runtimes.ts";
 import {
   backingServer,
@@ -26,10 +26,7 @@ const option = (name: string, standard: number): number => {
   const given = Deno.args.find((a) => a.startsWith(`--${name}=`));
   return given === undefined ? standard : Number(given.slice(name.length + 3));
 };
-const rounds = option("rounds", 9), seconds = option("seconds", 0.4), files = option("files", 1_000_000);
-
-const fmt = ({ styledTime, progressBar, value, max }: ProgressBarFormatter) =>
-  `${styledTime} ${progressBar} ${value}/${max}`;
+const rounds = option("rounds", 9), seconds = option("seconds", 0.3), files = option("files", 1_000_000);
 
 /** Rows of `operation`, columns of servers: medians of μs, and of the ratios to the first column in the same round. */
 async function compare(operations: string[], places: Record<string, string>): Promise<void> {
@@ -39,21 +36,16 @@ async function compare(operations: string[], places: Record<string, string>): Pr
     const key = `${operation} ${name}`;
     return times.get(key) ?? times.set(key, []).get(key)!;
   };
-  const max = (rounds + 2) * operations.length * names.length;
-  const bar = Deno.stderr.isTerminal()
-    ? new ProgressBar({ writable: Deno.stderr.writable, max, clear: true, fmt })
-    : null;
   // Twice around before it counts, for the compilers at work.
   for (let round = -2; round < rounds; round++) {
+    console.error(`${names.join(", ")}: round ${round + 3}/${rounds + 2}`);
     for (const operation of operations) {
       for (const name of names) {
         const time = await clientTime(places[name], operation, seconds);
         if (round >= 0) at(operation, name).push(time);
-        if (bar) bar.value++;
       }
     }
   }
-  await bar?.stop();
   console.log(`| μs | ${names.map((n, i) => i ? `${n} | ratio` : n).join(" | ")} |`);
   console.log(`| --- |${" ---: |".repeat(names.length * 2 - 1)}`);
   for (const operation of operations) {

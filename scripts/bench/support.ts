@@ -90,7 +90,9 @@ export function mountedServer(work: string): Promise<Child> {
 /** How the program `startup` is run on Deno. */
 export const startup: readonly string[] = [...RUN, "--allow-read", `${here}startup.ts`];
 
-/** Milliseconds from the start of a process until the program `startup` had imported, mounted, and answered; medians. */
+/**
+ * Milliseconds from the start of a process until the program `startup` had imported, mounted, and answered; medians.
+ */
 export async function startupTimes(work: string, command: readonly string[], rounds: number): Promise<number[]> {
   const mountpoint = await Deno.makeTempDir({ dir: work, prefix: "startup-" });
   const times: number[][] = [[], [], []];

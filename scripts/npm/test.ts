@@ -1,6 +1,6 @@
 /**
- * Tests the package for npm as its users have it: built, packed, installed, and run through the tests of mounts on every
- * runtime that it is for.
+ * Tests the package for npm as its users have it: built, packed, installed, and run through the tests of mounts on
+ * every runtime that it is for.
  *
  *     deno run -A scripts/npm/test.ts [RUNTIME...]
  *
@@ -25,24 +25,29 @@ async function run(...args: string[]): Promise<boolean> {
   return (await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, stdin: "null" }).spawn().status).success;
 }
 
+/** Builds and packs the package in a folder; the path of its tarball. */
+async function packed(folder: string): Promise<string> {
+  if (!await run("run", "-A", "scripts/dev.ts", "run", "-A", "scripts/build_npm.ts", `${folder}/npm`)) {
+    throw new Error("the package cannot be built: see above");
+  }
+  const pack: Deno.CommandOptions = { args: ["pack", "--silent", "./npm"], cwd: folder, stderr: "inherit" };
+  const { success, stdout } = await new Deno.Command("npm", pack).output();
+  if (!success) throw new Error("npm pack failed: see above");
+  return `${folder}/${new TextDecoder().decode(stdout).trim()}`;
+}
+
 const folder = await Deno.makeTempDir({ prefix: "fusewire-npm-" });
-let failed = 0;
 try {
-  if (!await run("run", "-A", "scripts/dev.ts", "run", "-A", "scripts/build_npm.ts", `${folder}/npm`)) Deno.exit(1);
-  const pack = { args: ["pack", "--silent", "./npm"], cwd: folder };
-  const tarball = new TextDecoder().decode((await new Deno.Command("npm", pack).output()).stdout).trim();
+  const tarball = await packed(folder);
   const programs = await runtimes();
   const names = Deno.args.length > 0 ? Deno.args as RuntimeName[] : Object.keys(programs) as RuntimeName[];
   for (const name of names) {
     console.log(`--- ${name}`);
-    if (
-      !await run("run", "-A", "scripts/runtimes/test.ts", `--package=${folder}/${tarball}`, programs[name], ...TESTS)
-    ) {
+    if (!await run("run", "-A", "scripts/runtimes/test.ts", `--package=${tarball}`, programs[name], ...TESTS)) {
       console.error(`failed on ${name}`);
-      failed++;
+      Deno.exitCode = 1;
     }
   }
 } finally {
   await Deno.remove(folder, { recursive: true });
 }
-if (failed > 0) Deno.exit(1);

@@ -1,7 +1,7 @@
 /**
- * What `scripts/build_npm.ts` uses of `@deno/dnt`, for where its registry cannot be reached: `deno info` tells the graph
- * of modules, TypeScript makes JavaScript and declarations of it. Left out: shims, polyfills, tests, source maps, and
- * `import.meta` in CommonJS.
+ * What `scripts/build_npm.ts` uses of `@deno/dnt`, for where its registry cannot be reached: `deno info` tells the
+ * graph of modules, TypeScript makes JavaScript and declarations of it. Left out: shims, polyfills, tests, source maps,
+ * and `import.meta` in CommonJS.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 /**
- * A registry of `jsr:` packages in a folder. `JSR_URL=file:///FOLDER/` makes Deno, and the children that it starts, take
- * every such package from there. The folder has to lie outside of the project, or `deno publish` takes it for a part.
+ * A registry of `jsr:` packages in a folder. `JSR_URL=file:///FOLDER/` makes Deno, and the children that it starts,
+ * take every such package from there. The folder has to lie outside of the project, or `deno publish` takes it for a
+ * part.
  *
  * @module
  */
@@ -8,7 +9,7 @@
 /** The packages that have a stand-in: from entry point to the file beside this one. */
 export const STAND_INS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "@std/assert": { ".": "./assert.ts" },
-  "@std/cli": { "./parse-args": "./parse_args.ts", "./unstable-progress-bar": "./progress_bar.ts" },
+  "@std/cli": { "./parse-args": "./parse_args.ts" },
   "@deno/dnt": { ".": "./dnt.ts" },
 };
 

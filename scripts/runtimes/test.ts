@@ -3,10 +3,10 @@
  *
  *     deno run -A scripts/runtimes/test.ts [--package=TARBALL] [--to=FOLDER] PROGRAM [TEST...]
  *
- * PROGRAM is `node`, `bun` or the path of one. A TEST is a file or a folder of `tests/`; unless told all but those of the
- * project's own scripts, which are for Deno. With a
- * package, such as `npm pack` makes, the tests import that: its entry points by name, what lies behind them by path.
- * A FOLDER is kept, with what npm installed there; without one it is all taken away in the end.
+ * PROGRAM is `node`, `bun` or the path of one. A TEST is a file or a folder of `tests/`; unless told all but those of
+ * the project's own scripts, which are for Deno. With a package, such as `npm pack` makes, the tests import that: its
+ * entry points by name, what lies behind them by path. A FOLDER is kept, with what npm installed there; without one it
+ * is all taken away in the end.
  *
  * @module
  */
@@ -48,7 +48,6 @@ const packed = options.get("package");
 const folder = options.get("to") ?? await Deno.makeTempDir({ prefix: "fusewire-tests-" });
 // Ordinary users of the tests read it as well.
 await Deno.chmod(folder, 0o755);
-let failed = 0;
 try {
   const { name, imports } = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`));
   const installed = await Deno.stat(`${folder}/node_modules`).then(() => true, () => false);
@@ -57,7 +56,9 @@ try {
   if (!installed) {
     const of = (dependency: string) => imports[dependency].slice("npm:".length);
     const dependencies = [of("fast-check"), packed === undefined ? of("koffi") : resolve(packed)];
-    if (!await run(folder, "npm", "install", "--no-audit", "--no-fund", ...dependencies)) Deno.exit(1);
+    if (!await run(folder, "npm", "install", "--no-audit", "--no-fund", ...dependencies)) {
+      throw new Error("npm install failed: see above");
+    }
   }
   const all = async () => (await testsAt("tests")).filter((test) => !test.startsWith("tests/scripts/"));
   const tests = wanted.length > 0 ? (await Promise.all(wanted.map(testsAt))).flat() : await all();
@@ -68,9 +69,9 @@ try {
     command: [program, flag, `./${test.replace(/\.ts$/, ".js")}`],
     cwd: folder,
   })));
-  failed = done.filter(({ success }) => !success).length;
+  const failed = done.filter(({ success }) => !success).length;
   console.log(`${tests.length} test files, ${failed} failed.`);
+  if (failed > 0) Deno.exitCode = 1;
 } finally {
   if (!options.has("to")) await Deno.remove(folder, { recursive: true });
 }
-if (failed > 0) Deno.exit(1);

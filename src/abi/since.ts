@@ -1,6 +1,8 @@
 /** Which minor version of the protocol brought a name, as far as the header's changelog says it. */
 
-/** Minor version by the name of a struct, opcode, flag or code; an absent name is as old as 7.1 or not in the changelog. */
+/**
+ * Minor version by the name of a struct, opcode, flag or code; an absent name is as old as 7.1 or not in the changelog.
+ */
 export const SINCE: Readonly<Record<string, number>> = {
   FUSE_SETATTR: 1,
   FUSE_SYMLINK: 1,

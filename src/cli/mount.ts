@@ -148,6 +148,7 @@ ${ABOUT}`,
       fsname: "memory",
       defaultPermissions: true,
       handleKillpriv: true,
+      exportSupport: true,
       // Nobody else changes it.
       autoInvalData: false,
       atomicOTrunc: true,

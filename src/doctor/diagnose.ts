@@ -59,8 +59,8 @@ export interface Diagnosis {
 }
 
 /**
- * Looks at this machine and this process. To hear the kernel it mounts for a moment on a new folder in TMPDIR or `/tmp`;
- * nothing stays behind. What is missing is a finding, not an error.
+ * Looks at this machine and this process. To hear the kernel it mounts for a moment on a new folder in TMPDIR or
+ * `/tmp`; nothing stays behind. What is missing is a finding, not an error.
  *
  * @example
  * ```ts

@@ -60,7 +60,10 @@ export interface Negotiated {
 export interface Filesystem {
   /** The handshake is done; requests follow. */
   init?(connection: Connection): void;
-  /** The kernel let go of the mount, and staged files are committed; nothing follows. Also called where the connection was aborted. */
+  /**
+   * The kernel let go of the mount, and staged files are committed; nothing follows. Also called where the connection
+   * was aborted.
+   */
   destroy?(): void;
   /** Finds a name in a directory; `null`: ENOENT. Absent: ENOSYS. Source: `path_resolution(7)`. */
   lookup?(args: t.NameArgs, request: t.Request): t.Awaitable<t.Entry | null>;
@@ -68,9 +71,15 @@ export interface Filesystem {
   forget?(args: t.ForgetArgs): void;
   /** Attributes of an inode. Absent: ENOSYS. Source: `stat(2)`. */
   getattr?(args: t.GetattrArgs, request: t.Request): t.Awaitable<t.AttrReply>;
-  /** Changes attributes and answers the new ones. Absent: ENOSYS. Source: `chmod(2)`, `chown(2)`, `truncate(2)`, `utimensat(2)`. */
+  /**
+   * Changes attributes and answers the new ones. Absent: ENOSYS. Source: `chmod(2)`, `chown(2)`, `truncate(2)`,
+   * `utimensat(2)`.
+   */
   setattr?(args: t.SetattrArgs, request: t.Request): t.Awaitable<t.AttrReply>;
-  /** Extended attributes of an inode, with the time of birth. Absent: ENOSYS, and the kernel uses getattr from then on. Since 7.39. Source: `statx(2)`. */
+  /**
+   * Extended attributes of an inode, with the time of birth. Absent: ENOSYS, and the kernel uses getattr from then on.
+   * Since 7.39. Source: `statx(2)`.
+   */
   statx?(args: t.StatxArgs, request: t.Request): t.Awaitable<t.StatxReply>;
   /** Target of a symbolic link. Absent: ENOSYS. Source: `readlink(2)`. */
   readlink?(args: t.NodeArgs, request: t.Request): t.Awaitable<string>;
@@ -98,13 +107,22 @@ export interface Filesystem {
   statfs?(args: t.NodeArgs, request: t.Request): t.Awaitable<t.Statfs>;
   /** The last reference to an open file is gone; the answer's errno is seen by nobody. Absent: nothing. */
   release?(args: t.ReleaseArgs, request: t.Request): t.Awaitable<void>;
-  /** A descriptor was closed; an error is close's. Absent: nothing, and the kernel asks no more but for staged files. Source: `close(2)`. */
+  /**
+   * A descriptor was closed; an error is close's. Absent: nothing, and the kernel asks no more but for staged files.
+   * Source: `close(2)`.
+   */
   flush?(args: t.FlushArgs, request: t.Request): t.Awaitable<void>;
-  /** Brings a file to stable storage. Absent: the backing file is synced (a staged one is not committed by that); success without one. Source: `fsync(2)`. */
+  /**
+   * Brings a file to stable storage. Absent: the backing file is synced (a staged one is not committed by that);
+   * success without one. Source: `fsync(2)`.
+   */
   fsync?(args: t.FsyncArgs, request: t.Request): t.Awaitable<void>;
   /** Sets an extended attribute. Absent: EOPNOTSUPP to all callers. Source: `setxattr(2)`. */
   setxattr?(args: t.SetxattrArgs, request: t.Request): t.Awaitable<void>;
-  /** Value of an extended attribute; `null`: ENODATA. Size probing and ERANGE are the session's. Absent: EOPNOTSUPP to all callers. Source: `getxattr(2)`. */
+  /**
+   * Value of an extended attribute; `null`: ENODATA. Size probing and ERANGE are the session's. Absent: EOPNOTSUPP to
+   * all callers. Source: `getxattr(2)`.
+   */
   getxattr?(args: t.XattrArgs, request: t.Request): t.Awaitable<Uint8Array | null>;
   /** Names of the extended attributes. Absent: EOPNOTSUPP to all callers. Source: `listxattr(2)`. */
   listxattr?(args: t.NodeArgs, request: t.Request): t.Awaitable<string[]>;
@@ -112,7 +130,10 @@ export interface Filesystem {
   removexattr?(args: t.XattrArgs, request: t.Request): t.Awaitable<void>;
   /** Opens a directory. Absent: every open succeeds, with fh 0. Source: `opendir(3)`. */
   opendir?(args: t.OpenArgs, request: t.Request): t.Awaitable<t.OpendirReply>;
-  /** Entries of a directory. With attributes (readdirplus) the session adds them by `lookup`. Absent: ENOSYS. Source: `readdir(3)`. */
+  /**
+   * Entries of a directory. With attributes (readdirplus) the session adds them by `lookup`. Absent: ENOSYS. Source:
+   * `readdir(3)`.
+   */
   readdir?(args: t.ReaddirArgs, request: t.Request): t.Awaitable<t.DirEntries>;
   /** The last reference to an open directory is gone. Absent: nothing. */
   releasedir?(args: t.ReleaseArgs, request: t.Request): t.Awaitable<void>;
@@ -122,9 +143,14 @@ export interface Filesystem {
   access?(args: t.AccessArgs, request: t.Request): t.Awaitable<void>;
   /** Makes and opens a file. Absent: the kernel uses mknod and open. Source: `open(2)`. */
   create?(args: t.CreateArgs, request: t.Request): t.Awaitable<t.CreateReply>;
-  /** Makes and opens a file without a name. Absent: EOPNOTSUPP to the caller. Since 7.37. Source: `open(2) O_TMPFILE`. */
+  /**
+   * Makes and opens a file without a name. Absent: EOPNOTSUPP to the caller. Since 7.37. Source: `open(2) O_TMPFILE`.
+   */
   tmpfile?(args: t.TmpfileArgs, request: t.Request): t.Awaitable<t.CreateReply>;
-  /** Tests for a record lock; answers the one in the way, or type `F_UNLCK`. Absent: locks are the kernel's own, local to this machine. Source: `fcntl(2)`. */
+  /**
+   * Tests for a record lock; answers the one in the way, or type `F_UNLCK`. Absent: locks are the kernel's own, local
+   * to this machine. Source: `fcntl(2)`.
+   */
   getlk?(args: t.LockArgs, request: t.Request): t.Awaitable<t.FileLock>;
   /** Takes or gives back a lock, EAGAIN where it is held. Absent: as getlk. Source: `fcntl(2)`, `flock(2)`. */
   setlk?(args: t.LockArgs, request: t.Request): t.Awaitable<void>;
@@ -132,16 +158,35 @@ export interface Filesystem {
   setlkw?(args: t.LockArgs, request: t.Request): t.Awaitable<void>;
   /** Block of a device that holds a block of a file; only on block devices (fuseblk). Absent: ENOSYS. */
   bmap?(args: t.BmapArgs, request: t.Request): t.Awaitable<number>;
-  /** Anything else that a file can do. Restricted: the kernel moves the data that the number declares. Throw ENOTTY for numbers that are not known. Absent: ENOTTY to all callers. Source: `ioctl(2)`. */
+  /**
+   * Anything else that a file can do. Restricted: the kernel moves the data that the number declares. Throw ENOTTY for
+   * numbers that are not known. Absent: ENOTTY to all callers. Source: `ioctl(2)`.
+   */
   ioctl?(args: t.IoctlArgs, request: t.Request): t.Awaitable<t.IoctlReply>;
-  /** What is ready on an open file, as `POLL*` bits. Absent: always ready, and the kernel asks no more. Source: `poll(2)`. */
+  /**
+   * What is ready on an open file, as `POLL*` bits. Absent: always ready, and the kernel asks no more. Source:
+   * `poll(2)`.
+   */
   poll?(args: t.PollArgs, request: t.Request): t.Awaitable<number>;
-  /** Reserves or punches. Absent: done to the backing file; EOPNOTSUPP to all callers without one. Since 7.19. Source: `fallocate(2)`. */
+  /**
+   * Reserves or punches. Absent: done to the backing file; EOPNOTSUPP to all callers without one. Since 7.19. Source:
+   * `fallocate(2)`.
+   */
   fallocate?(args: t.FallocateArgs, request: t.Request): t.Awaitable<void>;
-  /** Finds data or a hole. Absent: looked for in the backing file; without one the kernel takes the whole file, and all others from then on, for data. Not called with the writeback cache, where all of a file counts as data: the kernel would ask before it has written what it collected. Since 7.24. Source: `lseek(2)`. */
+  /**
+   * Finds data or a hole. Absent: looked for in the backing file; without one the kernel takes the whole file, and all
+   * others from then on, for data. Not called with the writeback cache, where all of a file counts as data: the kernel
+   * would ask before it has written what it collected. Since 7.24. Source: `lseek(2)`.
+   */
   lseek?(args: t.LseekArgs, request: t.Request): t.Awaitable<number>;
-  /** Copies within the file system; answers how many bytes. Absent: between backing files it is copied, else the kernel reads and writes. Since 7.28. Source: `copy_file_range(2)`. */
+  /**
+   * Copies within the file system; answers how many bytes. Absent: between backing files it is copied, else the kernel
+   * reads and writes. Since 7.28. Source: `copy_file_range(2)`.
+   */
   copyFileRange?(args: t.CopyFileRangeArgs, request: t.Request): t.Awaitable<number>;
-  /** Brings everything to stable storage; only on block devices (fuseblk, Linux 6.18). Absent: nothing. Since 7.34. Source: `syncfs(2)`. */
+  /**
+   * Brings everything to stable storage; only on block devices (fuseblk, Linux 6.18). Absent: nothing. Since 7.34.
+   * Source: `syncfs(2)`.
+   */
   syncfs?(args: t.NodeArgs, request: t.Request): t.Awaitable<void>;
 }

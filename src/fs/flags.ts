@@ -7,7 +7,9 @@ export const RENAME_EXCHANGE = 2;
 /** `rename`: a whiteout takes the place of the old name. Source: `renameat2(2)`. */
 export const RENAME_WHITEOUT = 4;
 
-/** `open`: the bits that say how: for reading (0), writing (1), both (2). These and the next are alike on all machines. */
+/**
+ * `open`: the bits that say how: for reading (0), writing (1), both (2). These and the next are alike on all machines.
+ */
 export const O_ACCMODE = 3;
 /** `create`: EEXIST where the name is there. Source: `open(2)`. */
 export const O_EXCL = 0o200;
@@ -20,7 +22,9 @@ export const O_NOATIME = 0o1000000;
 
 /** `fallocate`: the file stays as long as it is. Source: `fallocate(2)`. */
 export const FALLOC_FL_KEEP_SIZE = 1;
-/** `fallocate`: the range becomes a hole; only together with {@linkcode FALLOC_FL_KEEP_SIZE}. Source: `fallocate(2)`. */
+/**
+ * `fallocate`: the range becomes a hole; only together with {@linkcode FALLOC_FL_KEEP_SIZE}. Source: `fallocate(2)`.
+ */
 export const FALLOC_FL_PUNCH_HOLE = 2;
 /** `fallocate`: the range becomes zeros. Source: `fallocate(2)`. */
 export const FALLOC_FL_ZERO_RANGE = 16;

@@ -69,7 +69,11 @@ function isValid(acl: Acl): boolean {
   return /^(ugm?o|uU*gG*mo)$/.test(acl.map(({ tag }) => LETTERS[tag] ?? "?").join(""));
 }
 
-/** The bytes of a list. */
+/**
+ * The value of the extended attribute that holds a list: a version, 4 bytes, then 8 bytes an entry for `tag`, `perm`
+ * and `id`, all little-endian. Throws nothing: what {@linkcode parseAcl} would refuse is written as it is. Source:
+ * `linux/posix_acl_xattr.h`.
+ */
 export function formatAcl(acl: Acl): Uint8Array {
   const value = new Uint8Array(HEADER + acl.length * ENTRY);
   const view = new DataView(value.buffer);
@@ -97,7 +101,30 @@ export function aclMode(acl: Acl, mode: number): number {
 /** The entry that the group's bits of a mode stand for. */
 const classOf = (acl: Acl) => acl.some(({ tag }) => tag === ACL_TAG.MASK) ? ACL_TAG.MASK : ACL_TAG.GROUP_OBJ;
 
-/** The access list of a file whose mode was changed. */
+/**
+ * The access list of a file whose mode was changed: USER_OBJ and OTHER get the bits of their class, and those of the
+ * group go to MASK, where there is one, else to GROUP_OBJ. All other entries stay. Source: `acl(5)`, "correspondence
+ * between ACL entries and file permission bits".
+ *
+ * @example
+ * ```ts
+ * import { ACL_TAG, aclMode, chmodAcl, formatAcl, parseAcl } from "@fusewire/fusewire/kit";
+ *
+ * const { USER_OBJ, USER, GROUP_OBJ, MASK, OTHER } = ACL_TAG, id = 0xffffffff;
+ * // As `setfacl -m u:1000:rw` makes it of a file with mode 0o644.
+ * const value = formatAcl([
+ *   { tag: USER_OBJ, perm: 6, id },
+ *   { tag: USER, perm: 6, id: 1000 },
+ *   { tag: GROUP_OBJ, perm: 4, id },
+ *   { tag: MASK, perm: 6, id },
+ *   { tag: OTHER, perm: 4, id },
+ * ]);
+ * const acl = parseAcl(value);
+ * console.log(aclMode(acl, 0o100644).toString(8)); // 100664
+ * const less = chmodAcl(acl, 0o100640);
+ * console.log(less.map(({ perm }) => perm)); // [6, 6, 4, 4, 0]
+ * ```
+ */
 export function chmodAcl(acl: Acl, mode: number): Acl {
   const group = classOf(acl);
   const perms: Record<number, number> = {

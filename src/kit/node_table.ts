@@ -11,6 +11,36 @@ import { FuseError } from "../errno.ts";
  * decision: commonly once no lookups are left and no name or open file holds the inode either.
  *
  * Costs three array slots a value (some 24 bytes), which stay for the next ones when values go.
+ *
+ * @example
+ * ```ts
+ * import { type Filesystem, ROOT_ID } from "@fusewire/fusewire";
+ * import { NodeTable } from "@fusewire/fusewire/kit";
+ *
+ * const texts = new Map([["a", "the first"], ["b", "the second"]]);
+ * // Nodeids of the names that the kernel knows, and no others.
+ * const nodes = new NodeTable<string>(), known = new Map<string, number>();
+ * nodes.insert(""); // the root
+ *
+ * const attrOf = (name: string) =>
+ *   name === "" ? { mode: 0o040755 } : { mode: 0o100444, size: texts.get(name)!.length };
+ *
+ * export const fs: Filesystem = {
+ *   getattr: ({ nodeid }) => ({ attr: attrOf(nodes.at(nodeid)) }),
+ *   lookup({ name }) {
+ *     if (!texts.has(name)) return null;
+ *     const nodeid = known.get(name) ?? nodes.insert(name);
+ *     known.set(name, nodeid);
+ *     nodes.remember(nodeid);
+ *     return { nodeid, generation: nodes.generation(nodeid), attr: attrOf(name) };
+ *   },
+ *   forget({ nodeid, nlookup }) {
+ *     if (nodeid === ROOT_ID || nodes.forget(nodeid, nlookup) > 0) return;
+ *     known.delete(nodes.at(nodeid));
+ *     nodes.remove(nodeid);
+ *   },
+ * };
+ * ```
  */
 export class NodeTable<T> {
   // Indexed by nodeid; no inode is ever numbered 0.

@@ -13,7 +13,7 @@ import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { FuseError } from "../errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP } from "../fs/mode.ts";
-import type { Attr, SetattrArgs } from "../fs/types.ts";
+import type { Attr, SetattrArgs, XattrArgs } from "../fs/types.ts";
 import { type Caller, isMember, suidgidToDrop } from "../suidgid.ts";
 import { type Acl, ACL_TAG } from "./acl.ts";
 
@@ -64,7 +64,25 @@ function aclAllows(acl: Acl, gid: number, caller: Caller, allows: (perm: number)
   return allows(acl.find(({ tag }) => tag === OTHER)?.perm ?? 0);
 }
 
-/** Throws EACCES where {@linkcode mayAccess} says no. */
+/**
+ * Throws EACCES where {@linkcode mayAccess} says no.
+ *
+ * @example
+ * ```ts
+ * import { checkAccess, groupsOf, R_OK, W_OK } from "@fusewire/fusewire/kit";
+ *
+ * const inode = { mode: 0o100640, uid: 1000, gid: 100 };
+ * // A method is given who asks as its `request`; here somebody else of the file's group.
+ * const request = { uid: 1001, gid: 1001, groups: [100] };
+ * console.log(groupsOf(request)); // [100]
+ * checkAccess(inode, request, R_OK);
+ * try {
+ *   checkAccess(inode, request, R_OK | W_OK);
+ * } catch (error) {
+ *   console.log((error as Error).message); // EACCES
+ * }
+ * ```
+ */
 export function checkAccess(inode: Owned, caller: Caller, mask: number, acl: Acl | null = null): void {
   if (!mayAccess(inode, caller, mask, acl)) throw new FuseError("EACCES");
 }
@@ -79,8 +97,8 @@ export function maySticky(directory: Owned, entry: Owned, caller: Caller): boole
 
 /**
  * Whether the caller may give a file of somebody else's another name, where the machine protects hard links
- * (`fs.protected_hardlinks`): only a regular one that the caller may read and write, and that is no set-id program. Access
- * to the directory is another matter. Source: `proc_sys_fs(5)`.
+ * (`fs.protected_hardlinks`): only a regular one that the caller may read and write, and that is no set-id program.
+ * Access to the directory is another matter. Source: `proc_sys_fs(5)`.
  */
 export function mayLink(inode: Owned, caller: Caller, acl: Acl | null = null): boolean {
   if (isOwner(inode, caller)) return true;
@@ -109,14 +127,17 @@ export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">,
   return (uid === undefined || uid === inode.uid) && (gid === undefined || gid === inode.gid || isMember(caller, gid));
 }
 
-/** Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then. Source: `chmod(2)`. */
+/**
+ * Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then.
+ * Source: `chmod(2)`.
+ */
 export function sgidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller): number {
   return mode & S_ISGID && caller.uid !== 0 && !isMember(caller, gid) ? S_ISGID : 0;
 }
 
 /**
- * Whether a mode does nothing but end set-id bits: so the kernel asks, in the writer's name, before a write by whom they
- * do not outlast, where the file system has not taken that upon itself (`handleKillpriv`).
+ * Whether a mode does nothing but end set-id bits: so the kernel asks, in the writer's name, before a write by whom
+ * they do not outlast, where the file system has not taken that upon itself (`handleKillpriv`).
  */
 export function isSuidgidRemoval({ mode }: Owned, to: number): boolean {
   const ending = mode & S_ISUID | (mode & S_IXGRP ? mode & S_ISGID : 0);
@@ -132,6 +153,31 @@ export function asksNothing({ size, uid, gid, mode, atime, mtime }: SetattrArgs)
     mtime === undefined;
 }
 
+/** The extended attribute of a file's capabilities. Source: `capabilities(7)`. */
+export const CAPABILITY = "security.capability";
+
+/**
+ * Tells two changes of nothing by root apart, of a file that is open for writing. Before a write the kernel takes the
+ * file's capabilities away and asks for such a change next, and the set-id bits of root's write stay; those of a
+ * `chown(2)` with neither owner nor group do not.
+ */
+export class RootWrites {
+  #nodeid = 0;
+  #pid = 0;
+
+  /** An extended attribute was removed. */
+  removed({ nodeid, name }: XattrArgs, { uid, pid = 0 }: Caller): void {
+    if (uid === 0 && name === CAPABILITY) [this.#nodeid, this.#pid] = [nodeid, pid];
+  }
+
+  /** Whether a change of nothing comes before a write by root. It is asked once. */
+  precede(nodeid: number, { uid, pid = 0 }: Caller): boolean {
+    const removed = uid === 0 && this.#nodeid === nodeid && this.#pid === pid;
+    this.#nodeid = 0;
+    return removed;
+  }
+}
+
 /**
  * Checks a change of nothing that comes before no write, since nobody has the file open for writing. EPERM: set-id bits
  * would go, which are not the caller's to change. Source: `notify_change` in the kernel's `fs/attr.c`.
@@ -142,8 +188,8 @@ export function checkEmptyChown(inode: Owned, caller: Caller): void {
 }
 
 /**
- * Whether both times are set to now, as whoever may write may do. With writeback cache the kernel says when that is: then
- * the mtime is the ctime. Source: `utimensat(2)`.
+ * Whether both times are set to now, as whoever may write may do. With writeback cache the kernel says when that is:
+ * then the mtime is the ctime. Source: `utimensat(2)`.
  */
 export function isTouch({ atime, mtime, mtimeNsec, ctime, ctimeNsec }: SetattrArgs): boolean {
   return atime === "now" && (mtime === "now" || mtime !== undefined && mtime === ctime && mtimeNsec === ctimeNsec);

@@ -28,8 +28,8 @@ export interface CharacterDevice extends AsyncDisposable {
 }
 
 /**
- * Makes a character device and serves it: `open`, `read`, `write`, `ioctl`, `poll`, `flush`, `fsync` and `release` of `fs`, with
- * nodeid 0. Needs root and `/dev/cuse`.
+ * Makes a character device and serves it: `open`, `read`, `write`, `ioctl`, `poll`, `flush`, `fsync` and `release` of
+ * `fs`, with nodeid 0. Needs root and `/dev/cuse`.
  *
  * Rejects with a `FuseError`: ENOENT: there is no `/dev/cuse`; EACCES, EPERM: this user may not; ENODEV: the kernel did
  * not take the device, for its name or number is in use.

@@ -29,8 +29,8 @@ const SIGKILL = 9, WNOHANG = 1;
 const REAPS = 10, REAP_MS = 10;
 
 /**
- * Runs a program to its end; -errno where it could not be started. -ETIMEDOUT: it was killed; where the kernel holds it,
- * in a call that a file system does not answer, it may not have ended yet.
+ * Runs a program to its end; -errno where it could not be started. -ETIMEDOUT: it was killed; where the kernel holds
+ * it, in a call that a file system does not answer, it may not have ended yet.
  */
 export async function command(
   libc: Libc,

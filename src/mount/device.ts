@@ -8,12 +8,12 @@ import { mountByKernel } from "./kernel.ts";
 import { detach, type Mounted, mounted } from "./mounted.ts";
 import { findMount } from "./mountinfo.ts";
 import { openMountpoint } from "./mountpoint.ts";
-import { type MountOptions, settingsOf } from "./options.ts";
+import { type KernelMountOptions, settingsOf } from "./options.ts";
 import { connectionOf } from "./procfs.ts";
 import { refusal } from "./refusal.ts";
 
 export type { Mounted } from "./mounted.ts";
-export type { MountOptions } from "./options.ts";
+export type { KernelMountOptions } from "./options.ts";
 
 /**
  * Mounts a file system: by mount(2), or through fusermount3 where this process may not. Nothing here waits on this
@@ -23,7 +23,7 @@ export type { MountOptions } from "./options.ts";
  * Errors: ENOENT, ENOTDIR, EACCES: the folder; ENOTCONN: a dead mount is there; ENOENT, ENODEV: there is no
  * `/dev/fuse`; EPERM, EACCES: this user may not; EINVAL: an option, which the message names.
  */
-export async function mountDevice(mountpoint: string, options: MountOptions): Promise<Mounted> {
+export async function mountDevice(mountpoint: string, options: KernelMountOptions): Promise<Mounted> {
   const settings = settingsOf(options);
   const libc = loadLibc();
   if (settings.fd !== undefined) return await adoptDevice(libc, mountpoint, settings.fd);

@@ -14,7 +14,9 @@ export interface Guard {
   release(left: boolean): Promise<void>;
 }
 
-/** Starts a guard for the path. It holds no descriptor and no folder of this process, and looks at it through `/proc`. */
+/**
+ * Starts a guard for the path. It holds no descriptor and no folder of this process, and looks at it through `/proc`.
+ */
 export async function startGuard(libc: Libc, path: string): Promise<Guard> {
   const fail = (call: string, of: string, errno: number) =>
     refusal("mount on", path, {

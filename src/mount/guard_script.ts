@@ -1,8 +1,9 @@
 /**
  * What the guard of a mount does, for any POSIX shell.
  *
- * `$1` is where the mount is, descriptor 3 the server's folder in `/proc`, and standard input a pipe that only the server
- * can write to. Two shells run it, in a session of their own, so that `kill 0` reaches these two and what they wait for:
+ * `$1` is where the mount is, descriptor 3 the server's folder in `/proc`, and standard input a pipe that only the
+ * server can write to. Two shells run it, in a session of their own, so that `kill 0` reaches these two and what they
+ * wait for:
  *
  * The first waits on the pipe. A first line is the `identity` of the mount, and only from then on there is a second
  * shell; a second line lets the guard go. Where the pipe ends instead, the first unmounts what is still that mount at
@@ -10,10 +11,10 @@
  * ordinary user may be refused by umount, and fusermount3 does it. Before either, it ends the second with SIGUSR1.
  *
  * The second is there because a process that is killed may wait for itself, and its pipe does not end: for the answer
- * that lets it close a file of its own mount, or for one that a thread of it asked for. The device is closed after that.
- * So it looks every 5 seconds whether every thread is on its way out, which none comes back from to answer; then it ends
- * the first with SIGKILL, cuts the connection and unmounts in its place. It has to look: files are closed at the end of
- * an exit, and a pidfd waits for the last thread.
+ * that lets it close a file of its own mount, or for one that a thread of it asked for. The device is closed after
+ * that. So it looks every 5 seconds whether every thread is on its way out, which none comes back from to answer; then
+ * it ends the first with SIGKILL, cuts the connection and unmounts in its place. It has to look: files are closed at
+ * the end of an exit, and a pidfd waits for the last thread.
  *
  * fusermount3's own auto_unmount is no substitute: it asks the dead mount whether it is dead with root's credentials,
  * hears EACCES where allow_other is not set (3.14), and leaves it.

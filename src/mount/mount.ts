@@ -12,12 +12,12 @@ import type { Notifications } from "../fs/notifications.ts";
 import { checkMethods, resolveOptions, type SessionOptions } from "../session/options.ts";
 import { type SessionEnd, SessionLoop } from "../session/session.ts";
 import { mountDevice, type Mounted } from "./device.ts";
-import type { MountOptions as DeviceOptions } from "./options.ts";
+import type { KernelMountOptions } from "./options.ts";
 import { endOnSignal } from "./signals.ts";
 import { RETRY_MS, Unmounting, type UnmountOptions, type UnmountResult } from "./unmounting.ts";
 
 /** Options of {@linkcode mount}: of the mount, and of the conversation with the kernel. */
-export interface MountOptions extends DeviceOptions, SessionOptions {
+export interface MountOptions extends KernelMountOptions, SessionOptions {
   /** SIGINT and SIGTERM unmount, then exit with 0. A second signal does not wait. Default true. */
   signals?: boolean;
 }
@@ -137,8 +137,8 @@ export async function mount(fs: Filesystem, mountpoint: string, options: MountOp
   }
   const state = { ended: false };
   let forget = () => {};
-  // An unmounted connection and one that the kernel aborts read alike; but the second is still mounted, and what is left
-  // of it answers nobody.
+  // An unmounted connection and one that the kernel aborts read alike; but the second is still mounted, and what is
+  // left of it answers nobody.
   const closed = loop.run().then((end): SessionEnd => mounted.isMounted() ? "aborted" : end).finally(async () => {
     forget();
     await leave(mounted);

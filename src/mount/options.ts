@@ -2,27 +2,30 @@
 import { encodeName } from "../abi/text.ts";
 import { FuseError } from "../errno.ts";
 
-/** How to mount. */
-export interface MountOptions {
+/** Options of the mount, as against those of the conversation with the kernel. */
+export interface KernelMountOptions {
   /** What is mounted: the first column of `/proc/mounts`. Default `"fusewire"`. */
   fsname?: string;
   /** The type in `/proc/mounts` is `fuse.SUBTYPE`; with `""` it is plain `fuse`. Default `"fusewire"`. */
   subtype?: string;
-  /** Others than the user who mounts may enter, root too. Ordinary users need `user_allow_other` in `/etc/fuse.conf`. */
+  /**
+   * Others than the user who mounts may enter, root too. Ordinary users need `user_allow_other` in `/etc/fuse.conf`.
+   * Default false.
+   */
   allowOther?: boolean;
-  /** The kernel checks permissions by mode, owner and group; else the file system does. */
+  /** The kernel checks permissions by mode, owner and group; else the file system does. Default false. */
   defaultPermissions?: boolean;
-  /** Nothing can be changed. */
+  /** Nothing can be changed. Default false. */
   readOnly?: boolean;
   /** Set-user-ID bits mean nothing. Default true; ordinary users cannot choose. */
   nosuid?: boolean;
   /** Device files cannot be opened. Default true; ordinary users cannot choose. */
   nodev?: boolean;
-  /** Programs cannot be run. */
+  /** Programs cannot be run. Default false. */
   noexec?: boolean;
-  /** Reading leaves access times alone. */
+  /** Reading leaves access times alone. Default false. */
   noatime?: boolean;
-  /** Most bytes of one READ; the kernel takes 4096 for less. */
+  /** Most bytes of one READ; the kernel takes 4096 for less. Default: what `maxWrite` bounds reads to. */
   maxRead?: number;
   /** An open and already mounted device descriptor to serve: nothing is mounted or guarded, all else is ignored. */
   fd?: number;
@@ -32,8 +35,8 @@ export interface MountOptions {
 
 /** The options with their defaults, checked. */
 export type Settings = Readonly<
-  & Required<Omit<MountOptions, "maxRead" | "fd">>
-  & Pick<MountOptions, "maxRead" | "fd">
+  & Required<Omit<KernelMountOptions, "maxRead" | "fd">>
+  & Pick<KernelMountOptions, "maxRead" | "fd">
 >;
 
 const DEFAULTS = {
@@ -50,7 +53,7 @@ const DEFAULTS = {
 } as const;
 
 /** Fills in the defaults. EINVAL: an option has a value that it cannot have; the message names it. */
-export function settingsOf(options: MountOptions): Settings {
+export function settingsOf(options: KernelMountOptions): Settings {
   const settings: Record<string, unknown> = {};
   for (const [name, standard] of Object.entries(DEFAULTS)) {
     const value = options[name as keyof typeof DEFAULTS] ?? standard;

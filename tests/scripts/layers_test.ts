@@ -123,6 +123,19 @@ Deno.test("layers: comments, strings and regular expressions are not code", () =
   assertEquals(violations({ "src/fs/a.ts": "const q = /[\"'`]/;\nDeno.exit();" }).length, 1);
 });
 
+Deno.test("layers: comments are as wide as the lines of the code", () => {
+  const words = (length: number) => "x".repeat(length);
+  assertEquals(
+    violations({
+      "src/fs/a.ts": `/** ${words(113)} */\n// ${words(117)}\n/**\n * ${words(117)}\n */\nexport const a = "${
+        words(200)
+      }";`,
+      "src/fs/b.ts": `/** ${words(114)} */\n  // ${words(116)}\n/**\n * ${words(118)}\n */`,
+    }),
+    [1, 2, 4].map((line) => `src/fs/b.ts:${line}: a comment of 121 columns, which may be 120`),
+  );
+});
+
 Deno.test("layers: the script prints file:line and exits with 1", async () => {
   const folder = await Deno.makeTempDir();
   try {

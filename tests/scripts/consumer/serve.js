@@ -1,5 +1,6 @@
 // deno-lint-ignore-file no-process-global
-// Serves the file systems of the three examples at once: `MEMORY SOURCE MIRROR HELLO`. What loads the package comes first.
+// Serves the file systems of the three examples at once: `MEMORY SOURCE MIRROR HELLO`. What loads the package comes
+// first.
 async function serve([memoryAt, source, mirrorAt, helloAt]) {
   const text = new TextEncoder().encode("Hello, world!\n");
   const hello = {
