@@ -52,6 +52,8 @@ export async function atOnce(
   patience = 20_000,
 ): Promise<Done[]> {
   const waiting = [...jobs];
+  // A namespace that one makes for itself would have copies of the others' mounts, whose end would wait for it.
+  const apart = Deno.uid() === 0 ? ["unshare", "--mount"] : [];
   const running = new Set<Deno.ChildProcess>();
   const done: Done[] = [];
   const signals = ["SIGINT", "SIGTERM"] as const;
@@ -68,7 +70,7 @@ export async function atOnce(
   const work = async () => {
     for (let job = waiting.shift(); job !== undefined; job = waiting.shift()) {
       // By way of a shell, so that both outputs keep their order.
-      const args = ["-c", 'exec "$@" 2>&1', "sh", ...job.command];
+      const args = ["-c", 'exec "$@" 2>&1', "sh", ...apart, ...job.command];
       const child = new Deno.Command("sh", { args, cwd: job.cwd, stdin: "null", stdout: "piped" }).spawn();
       running.add(child);
       child.status.then(() => running.delete(child));

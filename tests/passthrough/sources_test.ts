@@ -5,7 +5,7 @@ import { libc } from "../../ffi/load.ts";
 import { type Backing, FuseError } from "../../mod.ts";
 import { extents } from "../../passthrough.ts";
 import { cstring } from "../../src/abi/text.ts";
-import { test } from "../support/harness.ts";
+import { openFds, test, until } from "../support/harness.ts";
 import { since, testWith } from "../support/kernel.ts";
 import { Memfds } from "./memfds.ts";
 import { openFile, place } from "./place.ts";
@@ -70,6 +70,41 @@ m.close()
 os.close(fd)
 `);
     assertEquals(await readFile(p.dir.join("a"), "latin1"), "stored" + "x".repeat(4090) + "appended");
+  });
+
+  bothWays("descriptors answered as they are serve each its own handle, and nothing of them is left", async () => {
+    const opened = new Map<number, number>();
+    await using p = await place(
+      {
+        a(_files, { flags }, dir) {
+          const fd = openFile(dir.join("a"), flags & (O.ACCMODE | O.APPEND));
+          opened.set(fd, fd);
+          return { fh: fd, backing: fd };
+        },
+      },
+      { passthrough },
+      {
+        // As one who sees to the file himself, he tells a size.
+        getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o40777 } : { mode: 0o100666, size: 7 } }),
+        release: ({ fh }) => void (opened.delete(fh), c.close(fh)),
+      },
+    );
+    await writeFile(p.dir.join("a"), "hello");
+    const before = (await openFds()).size;
+    await p.python(`
+r = os.open("a", os.O_RDONLY)
+w = os.open("a", os.O_WRONLY)
+assert os.pwrite(w, b"J", 0) == 1
+end = os.open("a", os.O_WRONLY | os.O_APPEND)
+assert os.write(end, b"!") == 1
+os.close(w)
+assert os.pread(r, 9, 0) == b"Jello!", os.pread(r, 9, 0)
+os.close(r)
+assert os.write(end, b"!") == 1
+`);
+    assertEquals(await readFile(p.dir.join("a"), "latin1"), "Jello!!");
+    await until(() => opened.size === 0, "all are released");
+    assertEquals((await openFds()).size, before);
   });
 
   bothWays("looking for data moves no position of the author's descriptor", async () => {

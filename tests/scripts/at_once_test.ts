@@ -128,3 +128,19 @@ test("atOnce: what goes on behind a job is a failure, and nobody waits for it", 
     process.kill(Number(await readFile(dir.join("pid"), "utf8")));
   }
 });
+
+test("atOnce: what one mounts no other one sees", { needs: ["root"] }, async () => {
+  await using dir = await tempDir();
+  const command = await atOnce(dir, 2, [
+    job(
+      "one",
+      `mkdir mnt; mount -t tmpfs none mnt && mountpoint -q mnt; code=$?; ${meet("mounted", "seen")}; exit $code`,
+    ),
+    job("other", `${meet("here", "mounted")}; mountpoint -q mnt; code=$?; touch seen; exit $((code == 0))`),
+  ]);
+  assertEquals((await run(command, { cwd: dir.path })).code, 0);
+  assertEquals((await results(dir)).map(({ name, success }) => [name, success]).sort(), [["one", true], [
+    "other",
+    true,
+  ]]);
+});
