@@ -5,7 +5,7 @@
  */
 import type { Need } from "../src/testing/place.ts";
 import { posixCases, posixGroups } from "../src/testing/posix.ts";
-import { KNOWN, type Known, LENIENCE } from "../tests/posix/exceptions.ts";
+import { INCOMPARABLE, KNOWN, type Known, LENIENCE } from "../tests/posix/exceptions.ts";
 import { ERRORS } from "../tests/posix/fault_cases.ts";
 import { MANUAL } from "../tests/posix/manual.ts";
 import { table, wrapped } from "./markdown.ts";
@@ -80,6 +80,12 @@ export function posixDoc(): string {
         Object.entries(not).map(([code, why]) => `${code}: ${why}`).join("; "),
       ]),
     ),
+    "## What random operations do not compare",
+    wrapped(
+      "Random sequences of operations (`tests/differential/`) are done on a mount and natively at once, a mirror's also by " +
+        "others in its source, and have to answer the same and leave the same, but for what no server is told or could do:",
+    ),
+    table(["mount", "what"], Object.values(INCOMPARABLE).map((row) => [...row])),
     "## What no case asks",
     LENIENCE.map((text) => wrapped(text, "- ")).join("\n"),
   ];
@@ -112,8 +118,10 @@ export function posixSummary(): string {
       1,
     ),
     wrapped(
-      "What fails is what the kernel asks no FUSE server about: the time of last access after a read that the page cache " +
-        "answers, and two calls that inode flags (chattr(1)) should refuse. Left out are " +
+      "What fails is what the kernel asks no FUSE server about, or tells it late: the time of last access after a read " +
+        "that the page cache answers; when something was stored through a mapping and, without passthrough and through " +
+        "the same descriptor, where; names that were removed behind the place where a cached directory is read on; and " +
+        "two calls that inode flags (chattr(1)) should refuse. Left out are " +
         `${LIMITED} cases that want a full file system, a quota or a file with 65,000 names, and are run by the tests on ` +
         `such ones, and ${inodeFlags} about inode flags, which memory has not. Errors that no caller can provoke, from EIO ` +
         `to ESTALE, are answered by a file system that is told to fail: ${ERRORS.length} of them for each call reach the ` +

@@ -1,4 +1,6 @@
-/** Flags of the calls by name, without their prefix. Source: `linux/fcntl.h`, `linux/fs.h`, `linux/falloc.h` and others. */
+/**
+ * Flags of the calls by name, without their prefix. Source: `linux/fcntl.h`, `linux/fs.h`, `linux/falloc.h` and others.
+ */
 import { AT_EACCESS, AT_EMPTY_PATH, AT_SYMLINK_FOLLOW, AT_SYMLINK_NOFOLLOW } from "../../ffi/libc.ts";
 import {
   FALLOC_FL_KEEP_SIZE,

@@ -1,4 +1,6 @@
-/** Another process that makes system calls when it is told: one of Python, since that is where a C library is at hand. */
+/**
+ * Another process that makes system calls when it is told: one of Python, since that is where a C library is at hand.
+ */
 import { libc } from "../../ffi/load.ts";
 import type { Libc, OpenFlags } from "../../ffi/libc.ts";
 import { spawn, waitExit } from "../../ffi/process.ts";

@@ -86,15 +86,30 @@ export interface Case {
 /** Cases by name: the call, a colon, and what it should do. */
 export type Cases = Readonly<Record<string, Case>>;
 
-/** A case that needs something. */
+/**
+ * A case that needs something: it is skipped where that is not there.
+ *
+ * @example
+ * ```ts
+ * import { BOB, type Cases, needing } from "@fusewire/fusewire/testing";
+ *
+ * export const own: Cases = {
+ *   "unlink: only the owner's": needing(["users", "permissions"], ({ ok, put, as, fails }) => {
+ *     put("f", "text");
+ *     as(BOB, () => fails("EACCES").unlink("f"));
+ *     ok.unlink("f");
+ *   }),
+ * };
+ * ```
+ */
 export function needing(needs: Need | readonly Need[], run: (at: Place) => void): Case {
   const own = typeof needs === "string" ? [needs] : needs;
   return Object.assign((at: Place) => run(at), { needs: own });
 }
 
-/** The users of the cases, who have nothing in common. */
+/** A user of the cases, whom a quota is for. */
 export const ALICE: User = { uid: 64001, gid: 64101 };
-/** Another one. */
+/** A user who has nothing in common with Alice: neither number is hers. */
 export const BOB: User = { uid: 64002, gid: 64102 };
 /** A group that nobody is in, unless a case says so. */
 export const CREW = 64103;

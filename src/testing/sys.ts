@@ -289,8 +289,8 @@ export interface Sys {
 
   // the process
   /**
-   * `syscall(2)`: a call by its name, with its arguments as they are, for what the others do not let one say: flags that
-   * nobody knows, addresses where nothing is. Strings and bytes are given by their address.
+   * `syscall(2)`: a call by its name, with its arguments as they are, for what the others do not let one say: flags
+   * that nobody knows, addresses where nothing is. Strings and bytes are given by their address.
    */
   syscall(name: string, ...args: (number | bigint | string | Uint8Array)[]): number;
   /** `umask(2)`. */

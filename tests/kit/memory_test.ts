@@ -2,7 +2,8 @@ import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/asser
 import { mkdir } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
 import type { Negotiated } from "../../src/fs/filesystem.ts";
-import { type DirEntry, makedev, ROOT_ID, type SetattrArgs } from "../../src/fs/types.ts";
+import type { Notifications } from "../../src/fs/notifications.ts";
+import { type DirEntry, type Entry, makedev, type Request, ROOT_ID, type SetattrArgs } from "../../src/fs/types.ts";
 import { memory } from "../../src/kit/memory.ts";
 import { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
 import { LINK_MAX } from "../../src/kit/memory/tree.ts";
@@ -864,6 +865,59 @@ test("memory: lseek finds data and holes", () => {
   k.write(nodeid, 2 ** 40, "far");
   assertEquals([seek(4 * PAGE, DATA), seek(2 ** 40 + 1, DATA)], [2 ** 40, 2 ** 40 + 1]);
   assertEquals([seek(4 * PAGE, HOLE), seek(2 ** 40, HOLE)], [4 * PAGE, 2 ** 40 + 3]);
+});
+
+test("memory: what the kernel may have in its cache alone is written back before it is asked for", async () => {
+  const asked: unknown[] = [];
+  // The kernel writes back what was stored through a mapping.
+  const invalInode = (nodeid: number, offset?: number) => {
+    asked.push([nodeid, offset]);
+    return Promise.resolve(void k.write(id, 3 * PAGE, "stored", { fromCache: true }));
+  };
+  const k = new Kernel();
+  const negotiate = (...flags: string[]) => {
+    const negotiated = { flags: new Set(flags) } as unknown as Negotiated;
+    k.fs.init({ negotiated, notify: { invalInode } as unknown as Notifications });
+  };
+  negotiate("FUSE_ASYNC_READ");
+  const id = k.file("f");
+  k.set(id, { size: 8 * PAGE });
+  k.write(id, 0, new Uint8Array(PAGE));
+  const seek = (offset: number) => k.fs.lseek({ nodeid: id, fh: 0, offset, whence: 3 });
+  const keeps = () => {
+    const { keepCache } = k.fs.open({ nodeid: id, flags: 0, killSuidgid: false }, USER);
+    k.release(id);
+    return keepCache;
+  };
+  k.read(id, 0, PAGE);
+  assertEquals([seek(0), code(() => seek(PAGE)), keeps()], [0, "ENXIO", true], "no page of a hole is cached");
+  k.read(id, 0, 4 * PAGE);
+  assertEquals([await seek(PAGE), keeps(), asked], [3 * PAGE, true, [[id, 0]]]);
+  assertEquals(seek(4 * PAGE - 1), 4 * PAGE - 1, "all of it is known now");
+  k.read(id, 4 * PAGE, 1);
+  assertEquals(keeps(), false);
+  k.fs.release({ nodeid: id, fh: 0, flags: 2 });
+  assertEquals([seek(0), keeps(), asked.length], [0, true, 1], "nobody can store");
+  negotiate("FUSE_WRITEBACK_CACHE");
+  assertEquals([keeps(), k.fs.getattr({ nodeid: id }).attrTimeout], [true, 0]);
+  k.open(id, 1);
+  assertEquals(keeps(), false);
+  // Without a kernel there is no cache.
+  negotiate();
+  assertEquals(seek(0), 0);
+});
+
+test('memory: "." is what the nodeid stands for, for who opens handles', () => {
+  for (const permissions of ["kernel", "own"] as const) {
+    const fs = memory({ permissions }) as unknown as MemoryFilesystem;
+    const request = { ...ROOT, signal: new AbortController().signal } as unknown as Request;
+    const look = fs.lookup as (args: { parent: number; name: string }, request: Request) => Entry;
+    const { nodeid } = new Kernel(fs).fs.mknod({ parent: 1, name: "f", mode: REG, umask: 0, rdev: 0 }, request);
+    assertEquals(look({ parent: nodeid, name: "." }, request).nodeid, nodeid);
+    assertEquals(look({ parent: ROOT_ID, name: ".." }, request).nodeid, ROOT_ID);
+    assertEquals([code(() => look({ parent: nodeid, name: ".." }, request))], ["ENOTDIR"]);
+    assertEquals([code(() => look({ parent: 77, name: "." }, request))], ["ESTALE"]);
+  }
 });
 
 test("memory: copyFileRange copies between files and inside one", () => {

@@ -53,7 +53,7 @@ test("posix: mirror, with names and attributes kept for long", options, async (t
   await using dir = await tempDir();
   const keep = { entryTimeout: 60, attrTimeout: 60, negativeTimeout: 60 };
   await using _server = await serve(dir, `mirror:${source.path}`, keep, KERNEL);
-  await conforms(t, dir.path, { known: KNOWN.mirror });
+  await conforms(t, dir.path, { known: KNOWN["mirror with attributes kept"] });
 });
 
 test("posix: mirror served by an ordinary user, for that user", { ...options, needs: ORDINARY }, async (t) => {

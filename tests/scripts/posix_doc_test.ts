@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { posixDoc, posixSummary } from "../../scripts/posix_doc.ts";
 import { posixCases } from "../../testing.ts";
-import { KNOWN, type Known } from "../posix/exceptions.ts";
+import { INCOMPARABLE, KNOWN, type Known } from "../posix/exceptions.ts";
 import { MANUAL } from "../posix/manual.ts";
 
 const total = Object.keys(posixCases).length;
@@ -21,6 +21,13 @@ Deno.test("posixDoc: tells every page, and every case that fails or has nothing 
       const row = doc.split("\n").find((line) => line.startsWith(`| ${system} `) && line.includes(`| ${name} `));
       assert(row?.includes(reason), `${system}: ${name}`);
     }
+  }
+});
+
+Deno.test("posixDoc: tells what random operations do not compare, and why", () => {
+  const rows = posixDoc().split("\n");
+  for (const words of Object.values(INCOMPARABLE)) {
+    assert(rows.some((row) => row.startsWith("| ") && words.every((text) => row.includes(text))), words[0]);
   }
 });
 

@@ -9,21 +9,20 @@ export const CHUNK: number = PAGE * CHUNK_PAGES;
 
 const EMPTY: Uint8Array = new Uint8Array(0);
 
-/** Mask of `count` pages from `first` on; `count` is 1 to 32. */
-function pages(first: number, count: number): number {
-  return 0xffffffff >>> CHUNK_PAGES - count << first;
+/** Mask of the pages from `first` to `end` of a chunk, of which there is at least one. */
+export function span(first: number, end: number): number {
+  return 0xffffffff >>> CHUNK_PAGES - (end - first) << first;
 }
 
 /** Mask of the pages that a range of a chunk touches. */
 export function touched(from: number, to: number): number {
-  const first = Math.floor(from / PAGE);
-  return pages(first, Math.ceil(to / PAGE) - first);
+  return span(Math.floor(from / PAGE), Math.ceil(to / PAGE));
 }
 
 /** Mask of the pages that lie in a range of a chunk as a whole. */
-export function covered(from: number, to: number): number {
+function covered(from: number, to: number): number {
   const first = Math.ceil(from / PAGE), end = Math.floor(to / PAGE);
-  return end > first ? pages(first, end - first) : 0;
+  return end > first ? span(first, end) : 0;
 }
 
 /** How many bits are set. */
@@ -47,8 +46,6 @@ export class Chunk {
   bytes: Uint8Array = EMPTY;
   /** Pages that were written. */
   data = 0;
-  /** Pages that are paid for: those with data and those reserved. */
-  held = 0;
 
   /** Where a page lies, or would, in bytes. */
   #place(page: number): number {

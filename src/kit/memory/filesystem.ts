@@ -16,12 +16,12 @@ import {
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
 import type * as t from "../../fs/types.ts";
 import { type DirectoryInode, type FileInode, type Inode } from "./inode.ts";
-import { asksNothing, type Caller, checkEmptyChown, sgidToRefuse } from "../permissions.ts";
+import { asksNothing, type Caller, checkEmptyChown, RootWrites, sgidToRefuse } from "../permissions.ts";
 import { type Checks, guard } from "./guard.ts";
 import { byteLength, checkLength, NAME_MAX } from "./names.ts";
 import { PAGE } from "./chunk.ts";
 import { type Account, type Quota, Space } from "./space.ts";
-import { type MemorySnapshot, restore, snapshot } from "./snapshot.ts";
+import { type MemorySnapshot, parts, Restoration, snapshot } from "./snapshot.ts";
 import { type Made, Tree } from "./tree.ts";
 import { aclFollows, checkXattrName, dropCapabilities, listXattrs, removeXattr, setAcl, setXattr } from "./xattrs.ts";
 
@@ -29,7 +29,10 @@ import { aclFollows, checkXattrName, dropCapabilities, listXattrs, removeXattr, 
 export interface MemoryOptions {
   /** How much data there may be, bytes, counted in pages of 4 KiB. Default: 1 GiB. Beyond: ENOSPC. */
   maxBytes?: number;
-  /** How many inodes there may be, and names of files that have several. Default: 1,048,576. Beyond: ENOSPC. */
+  /**
+   * How many inodes there may be, the root among them, and names of files that have several. Default: 1,048,576.
+   * Beyond: ENOSPC.
+   */
   maxInodes?: number;
   /** How much the files of one user may take, asked once for each user; undefined: no limit. Beyond: EDQUOT. */
   quota?: (uid: number) => Quota | undefined;
@@ -54,7 +57,10 @@ export interface MemoryOptions {
   atime?: "relatime" | "strictatime" | "noatime";
   /** How long the kernel may keep a name, or that there is none, s. Default: for ever; 0 with `permissions: "own"`. */
   entryTimeout?: number;
-  /** How long the kernel may keep attributes, s. Default: for ever; always 0 for files that are set-user-id. */
+  /**
+   * How long the kernel may keep attributes, s. Default: for ever; always 0 for files that are set-user-id, and for all
+   * where the kernel collects writes.
+   */
   attrTimeout?: number;
 }
 
@@ -67,6 +73,22 @@ const TARGET_MAX = 4095;
 
 // The cache of the kernel is always right, since whatever changes goes through it.
 const OPENED: t.OpenReply = Object.freeze({ keepCache: true });
+// Before it drops its cache the kernel writes back what was stored through a mapping.
+const WRITTEN_BACK: t.OpenReply = Object.freeze({ keepCache: false });
+
+function spaceOf({ maxBytes = GIB, maxInodes = DEFAULT_INODES, quota }: MemoryOptions): Space {
+  if (maxInodes >= 1) return new Space(maxBytes, maxInodes, quota);
+  const text = `cannot make a file system in memory: maxInodes is ${maxInodes}, and the root is one`;
+  throw new FuseError("ENOSPC", text);
+}
+
+function treeOf(options: MemoryOptions): Tree {
+  const { mode = 0o1777, uid = 0, gid = 0, snapshot } = options;
+  if (snapshot === undefined) return new Tree(spaceOf(options), mode, { uid, gid });
+  const restoration = new Restoration(spaceOf(options));
+  restoration.add(snapshot);
+  return restoration.finish();
+}
 
 /** An open directory. */
 interface Pass {
@@ -76,7 +98,10 @@ interface Pass {
   readonly quiet: boolean;
 }
 
-/** The file system behind {@linkcode memory}; each method answers at once. */
+/**
+ * The file system behind {@linkcode memory}; each method answers at once, but those that have to tell the kernel
+ * something.
+ */
 export class MemoryFilesystem implements Filesystem {
   /** The inodes. */
   readonly tree: Tree;
@@ -88,22 +113,25 @@ export class MemoryFilesystem implements Filesystem {
   #masks = false;
   /** The kernel sees to set-id bits, but for what it does not know of: the groups of who is not root. */
   #kills = true;
+  readonly #rootWrites = new RootWrites();
   #collects = false;
   #acls: boolean;
+  /** Where there is a kernel. */
+  #notify: Connection["notify"] | undefined;
 
-  /** A file system with nothing but a root. */
-  constructor(options: MemoryOptions = {}) {
-    const { maxBytes = GIB, maxInodes = DEFAULT_INODES, quota, mode = 0o1777, uid = 0, gid = 0 } = options;
-    const space = new Space(maxBytes, maxInodes, quota);
-    this.tree = options.snapshot === undefined ? new Tree(space, mode, { uid, gid }) : restore(options.snapshot, space);
+  /** A file system with nothing but a root, or what a snapshot holds, or a tree that was restored. */
+  constructor(options: MemoryOptions = {}, tree: Tree = treeOf(options)) {
+    this.tree = tree;
     this.#acls = options.permissions === "own";
     this.#atime = options.atime ?? "relatime";
     this.#entryTimeout = options.permissions === "own" ? 0 : options.entryTimeout ?? Infinity;
     this.#attrTimeout = options.attrTimeout ?? Infinity;
   }
 
-  init({ negotiated }: Pick<Connection, "negotiated">): void {
+  init({ negotiated, notify }: Pick<Connection, "negotiated"> & Partial<Pick<Connection, "notify">>): void {
     const { flags } = negotiated;
+    // Who agrees on nothing is no kernel, and keeps no pages.
+    this.#notify = flags.size > 0 ? notify : undefined;
     this.#masks = flags.has("FUSE_DONT_MASK");
     this.#kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
     this.#collects = negotiated.flags.has("FUSE_WRITEBACK_CACHE");
@@ -113,9 +141,11 @@ export class MemoryFilesystem implements Filesystem {
   // names
 
   lookup({ parent, name }: t.NameArgs): t.Entry {
+    // So the kernel finds again what it forgot, by a handle: files too.
+    if (name === ".") return this.#entry(this.tree.nodes.at(parent));
     const dir = this.tree.directory(parent);
     checkLength(name);
-    const inode = name === "." ? dir : name === ".." ? dir.body.parent : dir.body.get(name);
+    const inode = name === ".." ? dir.body.parent : dir.body.get(name);
     return inode ? this.#entry(inode) : { nodeid: 0, attr: { mode: 0 }, entryTimeout: this.#entryTimeout };
   }
 
@@ -181,7 +211,9 @@ export class MemoryFilesystem implements Filesystem {
 
   setattr(args: t.SetattrArgs, request: Caller): t.AttrReply {
     const inode = this.tree.nodes.at(args.nodeid);
-    if (inode.writers === 0 && asksNothing(args)) checkEmptyChown(inode, request);
+    const nothing = asksNothing(args), written = inode.writers > 0;
+    if (nothing && !written) checkEmptyChown(inode, request);
+    const stays = nothing && this.#rootWrites.precede(args.nodeid, request) && written;
     const now = Date.now();
     const chown = args.uid !== undefined || args.gid !== undefined;
     if (args.uid !== undefined) this.tree.chown(inode, args.uid);
@@ -196,7 +228,7 @@ export class MemoryFilesystem implements Filesystem {
     if (args.mode !== undefined) {
       inode.setPermissions(args.mode & ~sgidToRefuse(inode, args.mode, request));
       aclFollows(inode);
-    } else if (chown || cut || args.killSuidgid) inode.dropSetId(request);
+    } else if (chown || cut || args.killSuidgid && !stays) inode.dropSetId(request);
     if (args.gid !== undefined) inode.gid = args.gid;
     if (args.atime === "now") inode.accessed(now);
     else if (args.atime !== undefined) [inode.atime, inode.atimeNsec] = [args.atime, args.atimeNsec ?? 0];
@@ -240,11 +272,13 @@ export class MemoryFilesystem implements Filesystem {
     return listXattrs(this.tree.nodes.at(nodeid), request.uid);
   }
 
-  removexattr({ nodeid, name }: t.XattrArgs): void {
+  removexattr(args: t.XattrArgs, request: Caller): void {
+    const { nodeid, name } = args;
     const inode = this.tree.nodes.at(nodeid);
     checkXattrName(inode, name, this.#acls);
     removeXattr(inode, name, this.#account(inode));
     inode.changed();
+    this.#rootWrites.removed(args, request);
   }
 
   // open files
@@ -255,8 +289,9 @@ export class MemoryFilesystem implements Filesystem {
       inode.body.truncate(0);
       this.#written(inode, killSuidgid ? request : null);
     }
+    const reply = this.#isAhead(inode) ? WRITTEN_BACK : OPENED;
     this.#opened(inode, flags);
-    return OPENED;
+    return reply;
   }
 
   create({ parent, name, flags, mode, umask, killSuidgid }: t.CreateArgs, request: Caller): t.CreateReply {
@@ -289,6 +324,7 @@ export class MemoryFilesystem implements Filesystem {
   read({ nodeid, offset, size, flags }: t.ReadArgs): Uint8Array {
     const inode = this.tree.file(nodeid);
     if (!(flags & O_NOATIME)) this.#accessed(inode);
+    if (inode.body.hasHole(offset, size)) inode.holeReads++;
     return inode.body.read(offset, size);
   }
 
@@ -328,24 +364,40 @@ export class MemoryFilesystem implements Filesystem {
     this.#written(inode, request.uid === 0 ? null : request);
   }
 
-  lseek({ nodeid, offset, whence }: t.LseekArgs): number {
-    const { body } = this.tree.file(nodeid);
+  lseek(args: t.LseekArgs): t.Awaitable<number> {
+    const inode = this.tree.file(args.nodeid);
+    return this.#isAhead(inode) && this.#notify
+      ? this.#lseekBehind(inode, args, this.#notify)
+      : this.#lseek(inode, args);
+  }
+
+  /** The same once the kernel has written back all it has. */
+  async #lseekBehind(inode: FileInode, args: t.LseekArgs, notify: Connection["notify"]): Promise<number> {
+    const before = inode.holeReads;
+    await this.#flushed(inode, 0, notify);
+    inode.holeReads -= before;
+    return this.#lseek(inode, args);
+  }
+
+  #lseek({ body }: FileInode, { offset, whence }: t.LseekArgs): number {
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FuseError("EINVAL");
     const found = offset >= body.size ? undefined : whence === SEEK_DATA ? body.data(offset) : body.hole(offset);
     if (found === undefined) throw new FuseError("ENXIO");
     return found;
   }
 
-  copyFileRange(args: t.CopyFileRangeArgs, request: Caller): number {
+  copyFileRange(args: t.CopyFileRangeArgs, request: Caller): t.Awaitable<number> {
     const from = this.tree.file(args.nodeid), to = this.tree.file(args.newNodeid);
     const length = Math.min(args.length, from.body.size - args.offset);
     const overlap = from === to && Math.abs(args.offset - args.newOffset) < length;
     if (args.flags !== 0 || overlap) throw new FuseError("EINVAL");
     if (length <= 0) return 0;
+    const accessed = this.#accessed(from);
     const copied = to.body.copy(from.body, args.offset, args.newOffset, Math.min(length, COPY_MAX));
     if (copied === 0) throw this.#account(to).shortage(PAGE);
     this.#written(to, request.uid === 0 ? null : request);
-    return copied;
+    // The kernel, which asks again after a read, does not after a copy.
+    return accessed && this.#notify ? this.#flushed(from, -1, this.#notify).then(() => copied) : copied;
   }
 
   // directories
@@ -384,6 +436,14 @@ export class MemoryFilesystem implements Filesystem {
 
   // what several have in common
 
+  /**
+   * Whether the kernel may have data where a hole is known here: stored through a mapping, into a page that was read as
+   * a hole; or written, where it collects writes. Of neither it tells before it writes back.
+   */
+  #isAhead(inode: Inode): boolean {
+    return inode.writers > 0 && (inode.holeReads > 0 || this.#collects);
+  }
+
   #opened(inode: Inode, flags: number): void {
     inode.opens++;
     if (flags & O_ACCMODE) inode.writers++;
@@ -417,15 +477,24 @@ export class MemoryFilesystem implements Filesystem {
     return { attr: inode.attr(), attrTimeout: this.#attrTimeoutOf(inode) };
   }
 
-  // After a write the kernel asks for size and times again, but would go on believing in a set-user-id that it ended.
+  // After a write the kernel asks for size and times again, but would go on believing in a set-user-id that it ended;
+  // and where it collects writes, in the number of blocks before them.
   #attrTimeoutOf(inode: Inode): number {
-    return inode.setsId ? 0 : this.#attrTimeout;
+    return inode.setsId || this.#collects && inode.type === S_IFREG ? 0 : this.#attrTimeout;
   }
 
-  #accessed(inode: Inode): void {
-    if (this.#atime === "noatime") return;
+  /** Whether reading sets the time of last access, which it did then. */
+  #accessed(inode: Inode): boolean {
     const now = Date.now();
-    if (this.#atime === "strictatime" || inode.atimeIsOld(now)) inode.accessed(now);
+    const sets = this.#atime === "strictatime" || this.#atime === "relatime" && inode.atimeIsOld(now);
+    if (sets) inode.accessed(now);
+    return sets;
+  }
+
+  /** The kernel has dropped the attributes of an inode and, where `offset` is not negative, its data from there on. */
+  async #flushed({ nodeid }: Inode, offset: number, notify: Connection["notify"]): Promise<void> {
+    // ENOENT: it was another mount that asked.
+    await notify.invalInode(nodeid, offset).catch(() => {});
   }
 
   /** The data was changed: just now, by someone (not null) who may not keep set-user-id. */
@@ -446,8 +515,17 @@ export interface MemoryCounts {
 
 /** A file system in memory. Its methods need no `this`, so they can be spread into another object. */
 export interface Memory extends Filesystem {
-  /** All that has a name, as a value of JSON; to begin another one with, by the option `snapshot`. */
+  /**
+   * All that has a name, as a value of JSON; to begin another one with, by the option `snapshot`. No string holds more
+   * than 512 MiB: where there may be that much, see {@linkcode Memory.snapshotParts}.
+   */
   snapshot(): MemorySnapshot;
+  /**
+   * The same in parts of some MiB at most, for {@linkcode restoreMemory}. Between two of them others may go on: the
+   * names are those of the moment when the first part was asked for, and a file's data that of the moment of its part.
+   * What has lost its last name since stays until the iteration has ended, be it by `break`.
+   */
+  snapshotParts(): Iterable<MemorySnapshot>;
   /** What is held at the moment. */
   counts(): MemoryCounts;
 }
@@ -474,11 +552,43 @@ export interface Memory extends Filesystem {
  * ```
  */
 export function memory(options: MemoryOptions = {}): Memory {
-  const fs = new MemoryFilesystem(options);
+  return made(new MemoryFilesystem(options), options);
+}
+
+/**
+ * A file system in memory that begins with the parts of a snapshot, which need not be there all at once.
+ *
+ * EINVAL, ENOSPC, EDQUOT: they are not all parts of one snapshot, in order, or do not fit.
+ *
+ * @example Saved as lines of JSON, whatever there is
+ * ```ts
+ * import { memory, restoreMemory } from "@fusewire/fusewire/kit";
+ *
+ * const lines: string[] = []; // or of a file
+ * for (const part of memory().snapshotParts()) lines.push(JSON.stringify(part));
+ *
+ * async function* saved() {
+ *   for await (const line of lines) yield JSON.parse(line);
+ * }
+ * const again = await restoreMemory(saved());
+ * console.log(again.counts().inodes); // 1
+ * ```
+ */
+export async function restoreMemory(
+  parts: Iterable<MemorySnapshot> | AsyncIterable<MemorySnapshot>,
+  options: Omit<MemoryOptions, "snapshot"> = {},
+): Promise<Memory> {
+  const restoration = new Restoration(spaceOf(options));
+  for await (const part of parts) restoration.add(part);
+  return made(new MemoryFilesystem(options, restoration.finish()), options);
+}
+
+function made(fs: MemoryFilesystem, { permissions }: MemoryOptions): Memory {
   const { tree } = fs;
   return {
-    ...methods(fs, options.permissions === "own" ? guard(tree) : {}),
+    ...methods(fs, permissions === "own" ? guard(tree) : {}),
     snapshot: () => snapshot(tree),
+    snapshotParts: () => parts(tree),
     counts: () => ({ inodes: tree.nodes.size, bytes: tree.space.bytes }),
   };
 }

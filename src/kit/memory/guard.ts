@@ -50,7 +50,10 @@ export function guard(tree: Tree): Checks {
   };
 
   return {
-    lookup: ({ parent }, request) => may(parent, request, X_OK),
+    lookup({ parent, name }, request) {
+      // By these the kernel finds again what it forgot, for who may open handles.
+      if (name !== "." && name !== "..") may(parent, request, X_OK);
+    },
     access: ({ nodeid, mask }, request) => may(nodeid, request, mask),
     mknod: change,
     mkdir: change,

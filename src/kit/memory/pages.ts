@@ -1,6 +1,7 @@
 /** The data of a file, sparse and in memory. */
 import { FuseError } from "../../errno.ts";
-import { CHUNK, Chunk, count, covered, lowest, PAGE, touched } from "./chunk.ts";
+import { CHUNK, Chunk, CHUNK_PAGES, count, lowest, PAGE, span, touched } from "./chunk.ts";
+import { Ranges } from "./ranges.ts";
 import type { Account } from "./space.ts";
 
 /** The largest file, bytes. */
@@ -24,6 +25,8 @@ export class Pages {
   #order: number[] | undefined = undefined;
   // The rest of a buffer that chunks share, and the number of the chunk that may have its next part.
   #run: { index: number; bytes: Uint8Array } | undefined = undefined;
+  // Pages that fallocate reserved, whether they have data by now or not.
+  #reserved: Ranges | undefined = undefined;
   #size = 0;
   #held = 0;
 
@@ -42,7 +45,7 @@ export class Pages {
     return this.#size;
   }
 
-  /** Pages that it takes of the space. */
+  /** Pages that it takes of the space: those with data and those reserved. */
   get held(): number {
     return this.#held;
   }
@@ -91,6 +94,17 @@ export class Pages {
       else high = middle;
     }
     return order[low];
+  }
+
+  /** Whether there is no data somewhere in a range, as far as the file goes. */
+  hasHole(offset: number, length: number): boolean {
+    const end = Math.min(this.#size, offset + length);
+    for (let at = offset; at < end;) {
+      const index = Math.floor(at / CHUNK), base = index * CHUNK, to = Math.min(end, base + CHUNK);
+      if (touched(at - base, to - base) & ~(this.#chunk(index)?.data ?? 0)) return true;
+      at = to;
+    }
+    return false;
   }
 
   /** Bytes of a range, as far as the file goes: a view where one buffer holds them, valid until the next change. */
@@ -151,27 +165,50 @@ export class Pages {
 
   /** Takes the pages of a range in one chunk from the space; answers where what could be had ends. */
   #pay(index: number, from: number, to: number): number {
-    let chunk = this.#chunk(index);
-    let missing = touched(from, to) & ~(chunk?.held ?? 0);
-    if (missing === 0) return to;
-    let room = Math.floor(this.#account.freeBytes / PAGE);
-    if (count(missing) > room) {
-      let page = Math.floor(from / PAGE);
-      while (!(missing & 1 << page) || room-- > 0) page++;
-      if (page * PAGE <= from) return from;
-      to = page * PAGE;
-      missing &= touched(from, to);
+    const has = (this.#chunk(index)?.data ?? 0) | this.#reservedIn(index);
+    const wanted = touched(from, to);
+    let missing = wanted & ~has;
+    if (missing !== 0) {
+      let room = Math.floor(this.#account.freeBytes / PAGE);
+      if (count(missing) > room) {
+        let page = Math.floor(from / PAGE);
+        while (!(missing & 1 << page) || room-- > 0) page++;
+        if (page * PAGE <= from) return from;
+        to = page * PAGE;
+        missing &= touched(from, to);
+      }
+      this.#hold(count(missing));
     }
-    chunk ??= this.#makeChunk(index);
-    this.#hold(chunk, missing);
+    if (this.#chunk(index) === undefined) this.#makeChunk(index);
     return to;
   }
 
-  #hold(chunk: Chunk, missing: number): void {
-    const pages = count(missing);
+  /** Takes pages from the space. ENOSPC, EDQUOT. */
+  #hold(pages: number): void {
     this.#account.take(pages * PAGE);
     this.#held += pages;
-    chunk.held |= missing;
+  }
+
+  /** Mask of the reserved pages of a chunk. */
+  #reservedIn(index: number): number {
+    if (this.#reserved === undefined) return 0;
+    const base = index * CHUNK_PAGES;
+    let mask = 0;
+    for (const { first, end, inside } of this.#reserved.pieces(base, base + CHUNK_PAGES)) {
+      if (inside) mask |= span(first - base, end - base);
+    }
+    return mask;
+  }
+
+  /** How many pages have data, from `first` to `end`, which may be Infinity. */
+  #countData(first: number, end: number): number {
+    let sum = 0;
+    for (const index of this.#indexes(Math.floor(first / CHUNK_PAGES), Math.ceil(end / CHUNK_PAGES) - 1)) {
+      const base = index * CHUNK_PAGES;
+      const mask = span(Math.max(0, first - base), Math.min(CHUNK_PAGES, end - base));
+      sum += count(this.#chunk(index)!.data & mask);
+    }
+    return sum;
   }
 
   /** Zeros for a chunk behind a full one, in the same buffer where there is more of it. */
@@ -183,22 +220,17 @@ export class Pages {
 
   /** Takes space for a range without writing it; all or nothing. ENOSPC, EDQUOT, EFBIG. */
   reserve(offset: number, length: number): void {
-    const end = offset + length;
-    if (end > MAX_SIZE) throw new FuseError("EFBIG");
-    const room = Math.floor(this.#account.freeBytes / PAGE);
-    if (length / PAGE - this.#held > room) throw this.#account.shortage(room * PAGE + PAGE);
-    const first = Math.floor(offset / CHUNK), last = Math.floor((end - 1) / CHUNK);
-    const missing = (index: number) => {
-      const base = index * CHUNK;
-      return touched(Math.max(0, offset - base), Math.min(CHUNK, end - base)) & ~(this.#chunk(index)?.held ?? 0);
-    };
+    if (offset + length > MAX_SIZE) throw new FuseError("EFBIG");
+    const first = Math.floor(offset / PAGE), end = Math.ceil((offset + length) / PAGE);
+    const reserved = this.#reserved ?? new Ranges();
     let needed = 0;
-    for (let index = first; index <= last; index++) needed += count(missing(index));
-    if (needed > room) throw this.#account.shortage(needed * PAGE);
-    for (let index = first; index <= last; index++) {
-      const pages = missing(index);
-      if (pages !== 0) this.#hold(this.#chunk(index) ?? this.#makeChunk(index), pages);
+    for (const piece of reserved.pieces(first, end)) {
+      if (!piece.inside) needed += piece.end - piece.first - this.#countData(piece.first, piece.end);
     }
+    if (needed * PAGE > this.#account.freeBytes) throw this.#account.shortage(needed * PAGE);
+    this.#hold(needed);
+    reserved.add(first, end);
+    this.#reserved = reserved;
   }
 
   /** Makes a range read as zeros and gives its whole pages back. Source: `fallocate(2) FALLOC_FL_PUNCH_HOLE`. */
@@ -224,20 +256,29 @@ export class Pages {
 
   #clear(offset: number, end: number, keep: boolean): void {
     this.#run = undefined;
+    if (!keep) this.#give(Math.ceil(offset / PAGE), Math.floor(end / PAGE));
     const first = Math.floor(offset / CHUNK), last = Math.ceil(end / CHUNK) - 1;
     for (const index of this.#indexes(first, last)) {
       const chunk = this.#chunk(index)!, base = index * CHUNK;
-      const from = Math.max(0, offset - base), to = Math.min(CHUNK, end - base);
-      const whole = covered(from, to);
-      chunk.clear(from, to);
-      if (!keep) {
-        const freed = count(chunk.held & whole);
-        this.#account.give(freed * PAGE);
-        this.#held -= freed;
-        chunk.held &= ~whole;
-      }
-      if (chunk.held === 0) this.#dropChunk(index);
+      chunk.clear(Math.max(0, offset - base), Math.min(CHUNK, end - base));
+      if (chunk.data === 0) this.#dropChunk(index);
     }
+  }
+
+  /** Gives pages back that are about to lose their data, and what was reserved for them. */
+  #give(first: number, end: number): void {
+    if (end <= first) return;
+    let freed = 0;
+    if (this.#reserved === undefined) freed = this.#countData(first, end);
+    else {
+      for (const piece of this.#reserved.pieces(first, end)) {
+        freed += piece.inside ? piece.end - piece.first : this.#countData(piece.first, piece.end);
+      }
+      this.#reserved.delete(first, end);
+      if (this.#reserved.empty) this.#reserved = undefined;
+    }
+    this.#account.give(freed * PAGE);
+    this.#held -= freed;
   }
 
   /** Where data begins at or behind an offset; `undefined`: nowhere. Source: `lseek(2) SEEK_DATA`. */
@@ -256,31 +297,31 @@ export class Pages {
     return undefined;
   }
 
-  /** Where no data is at or behind an offset, at last at the end of the file. Source: `lseek(2) SEEK_HOLE`. */
-  hole(offset: number): number {
+  /**
+   * Where no data is at or behind an offset, at last at the end of the file, or where one need not look any further.
+   * Source: `lseek(2) SEEK_HOLE`.
+   */
+  hole(offset: number, end = Infinity): number {
     let index = Math.floor(offset / CHUNK);
     let mask = -1 << Math.floor((offset - index * CHUNK) / PAGE);
     for (;; index++, mask = -1) {
+      if (index * CHUNK >= end) return Math.min(this.#size, end);
       const found = ~(this.#chunk(index)?.data ?? 0) & mask;
-      if (found !== 0) return Math.min(this.#size, Math.max(offset, index * CHUNK + lowest(found) * PAGE));
+      if (found !== 0) return Math.min(this.#size, end, Math.max(offset, index * CHUNK + lowest(found) * PAGE));
     }
   }
 
-  /** Stretches of pages that are paid for but hold no data: offset and length. */
+  /** Stretches of pages that are reserved but hold no data: offset and length. */
   *reserved(): Generator<[number, number]> {
-    let start = 0, end = -1;
-    for (let index: number | undefined = 0; index !== undefined; index = this.#following(index)) {
-      const chunk = this.#chunk(index);
-      for (let mask = chunk === undefined ? 0 : chunk.held & ~chunk.data; mask !== 0; mask &= mask - 1) {
-        const at = index * CHUNK + lowest(mask) * PAGE;
-        if (at !== end) {
-          if (end > start) yield [start, end - start];
-          start = at;
-        }
-        end = at + PAGE;
+    for (const [first, last] of this.#reserved ?? []) {
+      const end = last * PAGE;
+      for (let at = first * PAGE; at < end;) {
+        const data = Math.min(this.data(at) ?? end, end);
+        if (data > at) yield [at, data - at];
+        // Where the file ends inside a page, that page has data as a whole.
+        at = data < end ? Math.ceil(this.hole(data, end) / PAGE) * PAGE : end;
       }
     }
-    if (end > start) yield [start, end - start];
   }
 
   /**
@@ -300,7 +341,7 @@ export class Pages {
         at = data;
         continue;
       }
-      const hole = Math.min(source.hole(at), end);
+      const hole = source.hole(at, end);
       while (at < hole) {
         // Inside one chunk, so that the piece is a view; which a new page of the same chunk would move.
         const view = source.read(at, Math.min(hole - at, CHUNK - at % CHUNK));

@@ -7,7 +7,6 @@ import { byteLength, checkNewName } from "./names.ts";
 import { Pages } from "./pages.ts";
 import type { Space } from "./space.ts";
 import { LINK_MAX, Tree } from "./tree.ts";
-import { sizeOf } from "./xattrs.ts";
 
 /** Seconds and nanoseconds. */
 export type SnapshotTime = readonly [seconds: number, nanoseconds: number];
@@ -44,34 +43,104 @@ export interface InodeSnapshot {
   readonly xattrs?: readonly (readonly [name: string, value: string])[];
 }
 
-/** All that can be reached from the root, which is the first inode. It is a value of JSON. */
+/** All that can be reached from the root, which is the first inode, or a part of that. It is a value of JSON. */
 export interface MemorySnapshot {
   /** Of this form: 1. */
   readonly version: 1;
+  /**
+   * Place of the first inode of a part. Default: 0. An inode that was in the part before, too, goes on here: with more
+   * names, data and extended attributes.
+   */
+  readonly first?: number;
   /** The inodes. An inode with several names is there once. */
   readonly inodes: readonly InodeSnapshot[];
 }
 
 // One string of a stretch has no more bytes.
 const STRETCH = 2 ** 20;
+// A part ends with what reaches this, in characters of JSON and roughly.
+const PART = 2 ** 20;
 
 /** What a tree holds now; open files without a name are no part of it. */
 export function snapshot(tree: Tree): MemorySnapshot {
+  const [whole] = parts(tree, Infinity);
+  return whole;
+}
+
+/**
+ * The same in parts of some MiB at most. Which names there are is that of the moment when the first is asked for; what
+ * they stand for stays until after the last, and is in its part as it is then.
+ */
+export function* parts(tree: Tree, limit: number = PART): Generator<MemorySnapshot, void> {
+  const found: Inode[] = [], names: Names[] = [];
   const places = new Map<Inode, number>();
-  const found: Inode[] = [];
   const place = (inode: Inode): number => {
     let at = places.get(inode);
     if (at === undefined) places.set(inode, at = found.push(inode) - 1);
     return at;
   };
-  const inodes: InodeSnapshot[] = [];
   place(tree.root);
   // The list grows with what the directories hold.
-  for (let i = 0; i < found.length; i++) inodes.push(record(found[i], place));
-  return { version: 1, inodes };
+  for (let i = 0; i < found.length; i++) {
+    const { body } = found[i];
+    const entries = body instanceof Directory ? [...body.between(0, Infinity)] : [];
+    names.push(entries.map(({ name, inode }) => [name, place(inode)]));
+  }
+  for (const inode of found) inode.opens++;
+  try {
+    yield* packed(found, names, limit);
+  } finally {
+    for (const inode of found) {
+      inode.opens--;
+      tree.reap(inode);
+    }
+  }
 }
 
-function record(inode: Inode, place: (inode: Inode) => number): InodeSnapshot {
+type Names = NonNullable<InodeSnapshot["names"]>;
+
+/** What an inode may have so much of that it goes on in further parts. */
+type Field = "data" | "reserved" | "names" | "xattrs";
+
+/** One inode in the making. */
+type Draft = Omit<InodeSnapshot, Field> & { [F in Field]?: unknown[] };
+
+// Of one inode, and of one item beside its text, in characters of JSON.
+const INODE = 250, ITEM = 20;
+
+function* packed(found: readonly Inode[], names: readonly Names[], limit: number): Generator<MemorySnapshot, void> {
+  let first = 0, inodes: Draft[] = [], length = 0;
+  const part = (): MemorySnapshot => ({
+    version: 1,
+    ...first > 0 && { first },
+    inodes: inodes as readonly unknown[] as readonly InodeSnapshot[],
+  });
+  for (const [at, inode] of found.entries()) {
+    let draft: Draft | undefined, begun = false;
+    const begin = (): Draft => {
+      begun = true;
+      length += INODE;
+      if (inodes.push(draft = attributes(inode)) === 1) first = at;
+      return draft;
+    };
+    for (const [field, item, characters] of contents(inode, names[at])) {
+      // Not before its first item is known: between two parts it may have changed.
+      draft ??= begin();
+      (draft[field] ??= []).push(item);
+      length += ITEM + characters;
+      if (length < limit) continue;
+      yield part();
+      draft = undefined, inodes = [], length = 0;
+    }
+    if (!begun) begin();
+    if (length < limit) continue;
+    yield part();
+    inodes = [], length = 0;
+  }
+  if (inodes.length > 0) yield part();
+}
+
+function attributes(inode: Inode): Draft {
   const { mode, uid, gid, rdev, body, xattrs } = inode;
   return {
     mode,
@@ -83,47 +152,82 @@ function record(inode: Inode, place: (inode: Inode) => number): InodeSnapshot {
     btime: [inode.btime, inode.btimeNsec],
     ...rdev !== 0 && { rdev },
     ...typeof body === "string" && { target: body },
-    ...body instanceof Pages && { size: body.size, data: stretches(body), reserved: [...body.reserved()] },
-    ...body instanceof Directory &&
-      { names: [...body.between(0, Infinity)].map(({ name, inode }) => [name, place(inode)] as const) },
-    ...xattrs && xattrs.size > 0 && { xattrs: [...xattrs].map(([name, value]) => [name, encode(value)] as const) },
+    ...body instanceof Pages && { size: body.size, data: [], reserved: [] },
+    ...body instanceof Directory && { names: [] },
+    ...xattrs && xattrs.size > 0 && { xattrs: [] },
   };
 }
 
-function stretches(file: Pages): [number, string][] {
-  const found: [number, string][] = [];
-  for (let at = file.data(0); at !== undefined; at = file.data(at)) {
-    for (const end = file.hole(at); at < end;) {
-      const bytes = file.read(at, Math.min(STRETCH, end - at));
-      found.push([at, encode(bytes)]);
-      at += bytes.length;
-    }
+/** What goes into the fields of an inode, with how many characters of text it has. */
+function* contents({ body, xattrs }: Inode, names: Names): Generator<[field: Field, item: unknown, length: number]> {
+  for (const [name, value] of [...xattrs ?? []]) {
+    const text = encode(value);
+    yield ["xattrs", [name, text], name.length + text.length];
   }
-  return found;
+  for (const entry of names) yield ["names", entry, entry[0].length];
+  if (!(body instanceof Pages)) return;
+  for (const stretch of [...body.reserved()]) yield ["reserved", stretch, 0];
+  for (let at = body.data(0); at !== undefined; at = body.data(at)) {
+    const bytes = body.read(at, body.hole(at, at + STRETCH) - at);
+    const text = encode(bytes);
+    yield ["data", [at, text], text.length];
+    at += bytes.length;
+  }
 }
 
-/** A tree of what a snapshot holds. EINVAL: it is none; ENOSPC, EDQUOT: it does not fit. */
-export function restore({ version, inodes }: MemorySnapshot, space: Space): Tree {
-  if (version !== 1 || !Array.isArray(inodes)) throw invalid("it is not of version 1");
-  if ((inodes[0]?.mode & S_IFMT) !== S_IFDIR) throw invalid("its first inode is no directory");
-  const tree = new Tree(space, inodes[0].mode, inodes[0]);
-  const made = inodes.map((saved, i) => i === 0 ? tree.root : remake(tree, saved));
-  inodes.forEach(({ names = [] }, i) => {
-    const dir = made[i];
-    for (const [name, at] of names) {
-      const inode = made[at];
-      if (inode === undefined || !isDirectory(dir)) throw invalid(`inode ${i} holds ${JSON.stringify(name)} in vain`);
-      give(tree, dir, name, inode);
-    }
-  });
-  const reached = new Set<Inode>([tree.root]);
-  for (const dir of reached) {
-    if (isDirectory(dir)) { for (const { inode } of dir.body.between(0, Infinity)) reached.add(inode); }
+/** Makes a tree of what a snapshot holds, or of all its parts, one after the other. */
+export class Restoration {
+  readonly #space: Space;
+  readonly #made: Inode[] = [];
+  // By directories, whose inodes may come later.
+  readonly #names: [dir: number, names: Names][] = [];
+  #tree: Tree | undefined;
+
+  /** What is made takes what it needs of a space. */
+  constructor(space: Space) {
+    this.#space = space;
   }
-  if (reached.size < made.length) throw invalid("the root does not lead to all inodes");
-  // Last, since names and data change them.
-  inodes.forEach((saved, i) => fill(tree, made[i], saved));
-  return tree;
+
+  /** Takes in the whole, or the next part. EINVAL: it is neither; ENOSPC, EDQUOT: it does not fit. */
+  add({ version, first = 0, inodes }: MemorySnapshot): void {
+    if (version !== 1 || !Array.isArray(inodes)) throw invalid("it is not of version 1");
+    const made = this.#made;
+    if (!(first <= made.length)) throw invalid(`there is nothing between inode ${made.length} and inode ${first}`);
+    for (const [i, saved] of (inodes as readonly InodeSnapshot[]).entries()) {
+      const at = first + i, tree = this.#tree ??= this.#root(saved);
+      if (at === made.length) made.push(at === 0 ? tree.root : remake(tree, saved));
+      if (made[at] === undefined) throw invalid(`there is no inode ${at}`);
+      if (saved.names !== undefined) this.#names.push([at, saved.names]);
+      fill(tree, made[at], saved);
+    }
+  }
+
+  #root(saved: InodeSnapshot): Tree {
+    if ((saved.mode & S_IFMT) !== S_IFDIR) throw invalid("its first inode is no directory");
+    return new Tree(this.#space, saved.mode, saved);
+  }
+
+  /** The tree, after the last part. EINVAL: it is not whole. */
+  finish(): Tree {
+    const made = this.#made, tree = this.#tree;
+    if (tree === undefined) throw invalid("it has no inodes");
+    for (const [at, names] of this.#names) {
+      const dir = made[at];
+      for (const [name, place] of names) {
+        const inode = made[place];
+        if (inode === undefined || !isDirectory(dir)) {
+          throw invalid(`inode ${at} holds ${JSON.stringify(name)} in vain`);
+        }
+        give(tree, dir, name, inode);
+      }
+    }
+    const reached = new Set<Inode>([tree.root]);
+    for (const dir of reached) {
+      if (isDirectory(dir)) { for (const { inode } of dir.body.between(0, Infinity)) reached.add(inode); }
+    }
+    if (reached.size < made.length) throw invalid("the root does not lead to all inodes");
+    return tree;
+  }
 }
 
 function remake(tree: Tree, { mode, uid, gid, rdev = 0, target = "" }: InodeSnapshot): Inode {
@@ -156,19 +260,21 @@ function give(tree: Tree, dir: DirectoryInode, name: string, inode: Inode): void
 }
 
 function fill(tree: Tree, inode: Inode, saved: InodeSnapshot): void {
+  const account = tree.space.of(inode.uid);
   if (isFile(inode)) {
     const { body } = inode;
     for (const [offset, text] of saved.data ?? []) {
       const bytes = decode(text);
-      if (body.write(offset, bytes) < bytes.length) throw tree.space.of(inode.uid).shortage(bytes.length);
+      if (body.write(offset, bytes) < bytes.length) throw account.shortage(bytes.length);
     }
-    body.truncate(saved.size ?? body.size);
+    // It may have become another one between two parts.
+    if (saved.size !== undefined && saved.size !== body.size) body.truncate(saved.size);
     for (const [offset, length] of saved.reserved ?? []) body.reserve(offset, length);
   }
-  if (saved.xattrs !== undefined) {
-    const xattrs = new Map(saved.xattrs.map(([name, text]) => [name, decode(text)]));
-    tree.space.of(inode.uid).take(sizeOf(xattrs));
-    inode.xattrs = xattrs;
+  for (const [name, text] of saved.xattrs ?? []) {
+    const value = decode(text);
+    account.take(byteLength(name) + value.length);
+    (inode.xattrs ??= new Map()).set(name, value);
   }
   [inode.atime, inode.atimeNsec] = saved.atime;
   [inode.mtime, inode.mtimeNsec] = saved.mtime;
@@ -180,15 +286,20 @@ function invalid(why: string): FuseError {
   return new FuseError("EINVAL", `cannot restore a snapshot: ${why}`);
 }
 
-// No function takes more arguments than this.
-const ARGUMENTS = 8192;
+const DIGITS = new TextEncoder().encode("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
 
+/** Base64, ten times as fast as by way of a string for `btoa`. */
 function encode(bytes: Uint8Array): string {
-  let binary = "";
-  for (let at = 0; at < bytes.length; at += ARGUMENTS) {
-    binary += String.fromCharCode(...bytes.subarray(at, at + ARGUMENTS));
+  const out = new Uint8Array(Math.ceil(bytes.length / 3) * 4).fill(0x3d);
+  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
+    // What is missing at the end reads as 0.
+    const value = bytes[from] << 16 | bytes[from + 1] << 8 | bytes[from + 2];
+    out[to] = DIGITS[value >> 18];
+    out[to + 1] = DIGITS[value >> 12 & 63];
+    if (from + 1 < bytes.length) out[to + 2] = DIGITS[value >> 6 & 63];
+    if (from + 2 < bytes.length) out[to + 3] = DIGITS[value & 63];
   }
-  return btoa(binary);
+  return new TextDecoder().decode(out);
 }
 
 function decode(text: string): Uint8Array {

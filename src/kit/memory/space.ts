@@ -5,7 +5,9 @@ import { FuseError } from "../../errno.ts";
 export interface Account {
   /** Bytes not in use. */
   readonly freeBytes: number;
-  /** Takes bytes and inodes: all or nothing. ENOSPC: there are not that many; EDQUOT: the owner may not have so many. */
+  /**
+   * Takes bytes and inodes: all or nothing. ENOSPC: there are not that many; EDQUOT: the owner may not have so many.
+   */
   take(bytes: number, inodes?: number): void;
   /** Gives bytes and inodes back. */
   give(bytes: number, inodes?: number): void;

@@ -2,6 +2,7 @@
 import { FuseError } from "../../errno.ts";
 import { S_IFLNK, S_ISGID } from "../../fs/mode.ts";
 import { type Acl, ACL_ACCESS, ACL_DEFAULT, aclMode, chmodAcl, formatAcl, isMinimal, parseAcl } from "../acl.ts";
+import { CAPABILITY } from "../permissions.ts";
 import { type Inode, isDirectory } from "./inode.ts";
 import { byteLength, NAME_MAX } from "./names.ts";
 import type { Account } from "./space.ts";
@@ -11,12 +12,14 @@ const XATTR_REPLACE = 2;
 // Longest value, and longest list of names with a NUL each, bytes: `linux/limits.h`.
 const XATTR_SIZE_MAX = 65536;
 const XATTR_LIST_MAX = 65536;
-const CAPABILITIES = "security.capability";
 
 /** Whether a name is that of an access control list. */
 const isAcl = (name: string) => name === ACL_ACCESS || name === ACL_DEFAULT;
 
-/** EOPNOTSUPP, EINVAL, ERANGE: there are no attributes of this name. Lists take part in the checking of permissions, so that they are not just kept where nobody checks them. */
+/**
+ * EOPNOTSUPP, EINVAL, ERANGE: there are no attributes of this name. Lists take part in the checking of permissions, so
+ * that they are not just kept where nobody checks them.
+ */
 export function checkXattrName(inode: Inode, name: string, acls: boolean): void {
   const known = isAcl(name) ? acls && inode.type !== S_IFLNK : /^(user|trusted|security)\./.test(name);
   if (!known) throw new FuseError("EOPNOTSUPP");
@@ -91,7 +94,7 @@ export function aclFollows(inode: Inode): void {
 
 /** Ends file capabilities, as a change of the data or the owner does. Source: `capabilities(7)`. */
 export function dropCapabilities(inode: Inode, account: Account): void {
-  if (inode.xattrs?.has(CAPABILITIES)) removeXattr(inode, CAPABILITIES, account);
+  if (inode.xattrs?.has(CAPABILITY)) removeXattr(inode, CAPABILITY, account);
 }
 
 /** Gives back what they take, when the inode goes. */

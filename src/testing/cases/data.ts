@@ -162,6 +162,16 @@ export const dataCases: Cases = {
     fails("ENXIO").lseek(empty, 0, "DATA");
     fails("ENXIO").lseek(empty, 0, "HOLE");
   },
+  "lseek: DATA and HOLE are ENXIO beyond the end, however far": ({ ok, fails, put, is }) => {
+    put("f", "text");
+    const fd = ok.open("f", "RDONLY");
+    ok.lseek(fd, 1, "SET");
+    for (const offset of [4n, 2n ** 43n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 62n, 2n ** 63n - 1n, -1n]) {
+      fails("ENXIO").lseek(fd, offset, "DATA");
+      fails("ENXIO").lseek(fd, offset, "HOLE");
+    }
+    is(ok.lseek(fd, 0, "CUR"), 1);
+  },
   "lseek: DATA and HOLE in a sparse file": needing("holes", (at) => {
     const { ok, fails, is } = at;
     const fd = ok.open("f", "RDWR|CREAT");

@@ -42,6 +42,20 @@ export const descriptorCases: Cases = {
     ok.pwrite(fd, "A", 0);
     is(content("f"), "Abcd");
   },
+  "open: F_SETFL ends the O_APPEND that open began with": ({ ok, put, is, content }) => {
+    put("f", "hello");
+    const fd = ok.open("f", "RDWR|APPEND");
+    const append = ok.fcntl(fd, "GETFL"), plain = ok.fcntl(ok.open("f", "RDWR"), "GETFL");
+    ok.fcntl(fd, "SETFL", plain);
+    ok.pwrite(fd, "J", 0);
+    is(content("f"), "Jello");
+    ok.lseek(fd, 1, "SET");
+    ok.write(fd, "u");
+    is(content("f"), "Jullo");
+    ok.fcntl(fd, "SETFL", append);
+    ok.write(fd, "!");
+    is(content("f"), "Jullo!");
+  },
   "open: EMFILE when the process has no descriptor left": needing("process", ({ put, other }) => {
     put("f");
     const before = other.ok.setLimit("NOFILE", 20);

@@ -96,6 +96,17 @@ export const directoryCases: Cases = {
     ok.lseek(fd, entries[29].next, "SET");
     is(all(at, fd).map(({ name }) => name), entries.slice(30).map(({ name }) => name));
   },
+  "seekdir: what was removed behind the place is not told": (at) => {
+    const { ok, is } = at;
+    for (let i = 0; i < 50; i++) ok.mknod(`f${i}`, 0o100644);
+    const fd = ok.open(".", "RDONLY");
+    const entries = all(at, fd);
+    const gone = entries.slice(31, 40).map(({ name }) => name).filter((name) => !name.startsWith("."));
+    for (const name of gone) ok.unlink(name);
+    ok.lseek(fd, entries[29].next, "SET");
+    const left = entries.slice(30).map(({ name }) => name).filter((name) => !gone.includes(name));
+    is(all(at, fd).map(({ name }) => name), left);
+  },
   "readdir: what stays is told once while others come and go": (at) => {
     const { ok, is, holds } = at;
     const stay = Array.from({ length: 200 }, (_, i) => `stay-${i}`), go = stay.map((name) => `go-${name}`);
@@ -135,12 +146,14 @@ export const directoryCases: Cases = {
   "readdir: renaming what was read comes to an end": (at) => {
     const { ok, holds, names, is } = at;
     for (let i = 0; i < 100; i++) ok.mknod(`f${i}`, 0o100644);
+    const old = names();
     const fd = ok.open(".", "RDONLY");
-    let renamed = 0;
-    for (let part; renamed < 2000 && (part = ok.getdents(fd, 600)).length > 0;) {
-      for (const { name } of part) if (!name.startsWith(".")) ok.rename(name, `r${renamed++}`);
+    const seen: string[] = [];
+    for (let part; seen.length < 2000 && (part = ok.getdents(fd, 600)).length > 0;) {
+      for (const { name } of part) if (!name.startsWith(".")) ok.rename(name, `r${seen.push(name)}`);
     }
-    holds(renamed < 2000, "it comes to an end");
+    holds(seen.length < 2000, "it comes to an end");
+    is(seen.filter((name) => name.startsWith("f")).sort(), old, "what there was");
     is(names().length, 100);
   },
   "readdir: while another process makes and removes": needing("process", (at) => {

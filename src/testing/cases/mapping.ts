@@ -113,6 +113,56 @@ export const mappingCases: Cases = {
     holds(ok.stat("f").mtime > 20, "mtime moves on");
     is(ok.stat("f").size, 4);
   },
+  "mmap: what O_APPEND does not move": ({ ok, sys, put, is, content }) => {
+    put("f", "text".repeat(1024));
+    const fd = ok.open("f", "RDWR|APPEND");
+    const address = ok.mmap(PAGE, "READ|WRITE", "SHARED", fd);
+    sys.poke(address, "HEAD");
+    ok.msync(address, PAGE);
+    is([ok.fstat(fd).size, content("f").slice(0, 8)], [PAGE, "HEADtext"]);
+    ok.write(fd, "tail");
+    sys.poke(address + 4, "MORE");
+    ok.msync(address, PAGE);
+    is([ok.fstat(fd).size, content("f").slice(0, 12), content("f").slice(-8)], [PAGE + 4, "HEADMOREtext", "texttail"]);
+  },
+  "mmap: times that are set after a store stay": ({ ok, sys, put, is }) => {
+    put("f", "text");
+    const fd = ok.open("f", "RDWR");
+    const address = ok.mmap(PAGE, "READ|WRITE", "SHARED", fd);
+    sys.poke(address, "TEXT");
+    ok.utimens("f", [[10, 0], [20, 0]]);
+    ok.msync(address, PAGE);
+    is(ok.stat("f").mtime, 20);
+    ok.munmap(address);
+    ok.close(fd);
+    is(ok.stat("f").mtime, 20);
+  },
+  "mmap: what another process stores into a hole is data": needing(["process", "holes"], (at) => {
+    const { ok, other, is, holds } = at;
+    const there = other.ok.open("f", "RDWR|CREAT");
+    other.ok.ftruncate(there, 64 * PAGE);
+    const address = other.ok.mmap(64 * PAGE, "READ|WRITE", "SHARED", there);
+    for (const page of [32, 48]) {
+      other.sys.poke(address + page * PAGE, "stored");
+      const fd = ok.open("f", "RDONLY");
+      holds(ok.fstat(fd).blocks > 0, "it takes space");
+      is(ok.lseek(fd, (page - 1) * PAGE, "DATA"), page * PAGE, "where data begins");
+      is(text(ok.pread(fd, 6, page * PAGE)), "stored");
+      ok.close(fd);
+    }
+  }),
+  "mmap: what is stored into a hole is data through the same descriptor": needing("holes", ({ ok, sys, is, fails }) => {
+    const fd = ok.open("f", "RDWR|CREAT");
+    ok.ftruncate(fd, 64 * PAGE);
+    const address = ok.mmap(64 * PAGE, "READ|WRITE", "SHARED", fd);
+    fails("ENXIO").lseek(fd, 0, "DATA");
+    for (const page of [32, 48]) {
+      sys.poke(address + page * PAGE, "stored");
+      is(ok.lseek(fd, (page - 1) * PAGE, "DATA"), page * PAGE, "where data begins");
+      is(ok.lseek(fd, page * PAGE, "HOLE"), (page + 1) * PAGE, "where it ends");
+    }
+    is(ok.lseek(fd, 0, "HOLE"), 0);
+  }),
   "mmap: reads another file through a mapping of this one": ({ ok, sys, put, is, content }) => {
     put("a", "aaaa");
     put("b", "bbbb");

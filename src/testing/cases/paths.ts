@@ -5,7 +5,9 @@ import type { Path, Sys } from "../sys.ts";
 
 type PathCall = readonly [run: (sys: Sys, path: Path) => unknown, needs?: readonly Need[]];
 
-/** Calls that want something at the path, and do not change a file "f" or a directory "d" in a way that matters here. */
+/**
+ * Calls that want something at the path, and do not change a file "f" or a directory "d" in a way that matters here.
+ */
 const FINDING: Readonly<Record<string, PathCall>> = {
   open: [(sys, path) => sys.open(path, "RDONLY")],
   "open O_PATH": [(sys, path) => sys.open(path, "PATH")],

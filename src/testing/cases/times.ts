@@ -160,10 +160,29 @@ export const timeCases: Cases = {
       is(at(ok.stat(path)), [[1_000_000_000, 123_456_789], [1_700_000_000, 999_999_999]]);
       ok.utimens(path, [[0, 1], [0, 0]]);
       is(at(ok.stat(path)), [[0, 1], [0, 0]]);
-      ok.utimens(path, [[-1, 999_999_999], [-2, 500_000_000]]);
-      is(at(ok.stat(path)), [[-1, 999_999_999], [-2, 500_000_000]]);
+      for (const seconds of [-1, -2, -1_000_000_000, -(2 ** 31) + 1]) {
+        ok.utimens(path, [[seconds, 999_999_999], [seconds, 1]]);
+        is(at(ok.stat(path)), [[seconds, 999_999_999], [seconds, 1]]);
+      }
     }
   }),
+  "utimensat: seconds that are too many become the most there can be": ({ ok, put, is, holds }) => {
+    put("f");
+    for (const sign of [-1, 1]) {
+      let last = 0;
+      for (const power of [31, 33, 34, 40, 47, 53, 62]) {
+        const seconds = sign * 2 ** power;
+        ok.utimens("f", [[seconds, 0], [seconds, 0]]);
+        const [[a], [m]] = at(ok.stat("f"));
+        is(a, m);
+        holds(
+          a === seconds || a === last || a * sign > last * sign && a * sign < seconds * sign,
+          `${a} for ${seconds}`,
+        );
+        last = a;
+      }
+    }
+  },
   "utimensat: before 1970 and after 2038": ({ ok, put, is }) => {
     put("f");
     for (const seconds of [-1, -1_000_000_000, 2 ** 31, 2 ** 32 + 5, 10_000_000_000]) {
@@ -312,6 +331,16 @@ export const timeCases: Cases = {
       ok.pread(fd, 4, 0);
       holds(ok.stat("f").atime > 10, "atime moves on");
     }
+  }),
+  "atime: copying from a file moves it on after a change": needing("atime", ({ ok, put, holds, tick, skip }) => {
+    if (ok.statfs(".").flags & ST_NOATIME) skip("the mount keeps no time of access");
+    put("f", "text");
+    const from = ok.open("f", "RDONLY"), to = ok.open("g", "WRONLY|CREAT");
+    ok.utimens("f", [[10, 0], [20, 0]]);
+    ok.stat("f");
+    tick();
+    ok.copyFileRange(from, 0, to, 0, 4);
+    holds(ok.stat("f").atime > 10, "atime moves on");
   }),
   "atime: readdir and readlink move it on": needing(["atime", "symlink"], ({ ok, holds, tick, skip, names }) => {
     if (ok.statfs(".").flags & ST_NOATIME) skip("the mount keeps no time of access");

@@ -1,4 +1,7 @@
-/** Extended attributes and POSIX ACLs. Source: `xattr(7)`, `setxattr(2)`, `getxattr(2)`, `listxattr(2)`, `removexattr(2)`, `acl(5)`. */
+/**
+ * Extended attributes and POSIX ACLs. Source: `xattr(7)`, `setxattr(2)`, `getxattr(2)`, `listxattr(2)`,
+ * `removexattr(2)`, `acl(5)`.
+ */
 import { ALICE, BOB, type Cases, CREW, needing } from "../place.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -247,10 +250,17 @@ export const xattrCases: Cases = {
     });
     ok.removexattr("f", "security.test");
   }),
-  "security.capability: goes with a write, a truncation and a change of owner": needing(
-    "privileged xattr",
+  "security.capability: goes with all that changes the data or the owner": needing(
+    ["privileged xattr", "fallocate"],
     ({ ok, put, is, fails }) => {
+      const source = ok.open("source", "RDWR|CREAT"), [reader, writer] = ok.pipe();
+      ok.write(source, "data");
+      ok.write(writer, "data");
       const changes: (() => unknown)[] = [
+        () => ok.splice(reader, ok.open("f", "WRONLY"), 4),
+        () => ok.copyFileRange(source, 0, ok.open("f", "WRONLY"), 0, 4),
+        () => ok.fallocate(ok.open("f", "WRONLY"), "", 0, 100),
+        () => ok.fallocate(ok.open("f", "WRONLY"), "PUNCH_HOLE|KEEP_SIZE", 0, 2),
         () => ok.write(ok.open("f", "WRONLY"), "x"),
         () => ok.truncate("f", 1),
         () => ok.chown("f", 1, 1),
@@ -268,6 +278,17 @@ export const xattrCases: Cases = {
       }
       put("f");
       fails("EINVAL").setxattr("f", "security.capability", "nonsense");
+    },
+  ),
+  "security.capability: goes with root's write, which leaves set-id bits": needing(
+    "privileged xattr",
+    ({ ok, put, is, fails, mode }) => {
+      put("f", "text");
+      ok.chmod("f", 0o6777);
+      ok.setxattr("f", "security.capability", CAPABILITY);
+      ok.write(ok.open("f", "WRONLY"), "x");
+      fails("ENODATA").getxattr("f", "security.capability");
+      is(mode("f"), 0o6777);
     },
   ),
   "listxattr: another process sees what is set": needing(["xattr", "process"], ({ ok, put, is, other }) => {

@@ -57,12 +57,34 @@ class Model {
     for (let page = Math.floor(offset / PAGE); page * PAGE < offset + length; page++) this.held.add(page);
   }
 
+  reserved(): [number, number][] {
+    const found: [number, number][] = [];
+    for (const page of [...this.held].sort((a, b) => a - b)) {
+      const last = found.at(-1), at = page * PAGE;
+      if (this.data.has(page)) continue;
+      if (last && last[0] + last[1] === at) last[1] += PAGE;
+      else found.push([at, PAGE]);
+    }
+    return found;
+  }
+
   seek(offset: number, data: boolean): number | undefined {
     for (let at = offset; at < this.content.length; at = (Math.floor(at / PAGE) + 1) * PAGE) {
       if (this.data.has(Math.floor(at / PAGE)) === data) return at;
     }
     return data ? undefined : this.content.length;
   }
+}
+
+/** Stretches that touch are one. */
+function joined(stretches: Iterable<[number, number]>): [number, number][] {
+  const found: [number, number][] = [];
+  for (const [offset, length] of stretches) {
+    const last = found.at(-1);
+    if (last && last[0] + last[1] === offset) last[1] += length;
+    else found.push([offset, length]);
+  }
+  return found;
 }
 
 test("Pages: a random history reads as a plain buffer does", () => {
@@ -140,6 +162,7 @@ test("Pages: a random history reads as a plain buffer does", () => {
       for (const [p, m] of pairs) {
         assert(equal(p.read(0, p.size), m.content), `content after step ${step}`);
         assertEquals(p.held, m.held.size);
+        assertEquals(joined(p.reserved()), m.reserved());
       }
       assertEquals(space.freeBytes, space.maxBytes - PAGE * (file.held + other.held));
     }
@@ -288,6 +311,22 @@ test("Pages: a huge reservation is refused without trying", () => {
   const pages = new Pages(new Space(2 ** 30, 1));
   assertEquals(code(() => pages.reserve(0, 2 ** 52)), "ENOSPC");
   assertEquals(code(() => pages.reserve(1, MAX_SIZE)), "EFBIG");
+});
+
+test("Pages: a reservation is no work and takes no memory, however large it is", () => {
+  const space = new Space(Number.MAX_SAFE_INTEGER, 1);
+  const pages = new Pages(space);
+  pages.reserve(PAGE, 2 ** 52);
+  pages.reserve(0, 2 ** 52);
+  assertEquals(pages.held, 2 ** 40 + 1);
+  pages.write(2 ** 50, bytes(PAGE + 1, 1));
+  pages.zero(2 ** 50 + PAGE, PAGE);
+  assertEquals([pages.held, pages.data(0), pages.hole(2 ** 50)], [2 ** 40 + 1, 2 ** 50, 2 ** 50 + PAGE]);
+  assertEquals([...pages.reserved()], [[0, 2 ** 50], [2 ** 50 + PAGE, 2 ** 52 - 2 ** 50]]);
+  pages.punch(2 ** 51, 2 ** 51);
+  assertEquals(pages.held, 2 ** 39 + 1);
+  pages.truncate(0);
+  assertEquals([pages.held, space.bytes, [...pages.reserved()]], [0, 0, []]);
 });
 
 test("Pages: the largest size is 2^53 - 1", () => {

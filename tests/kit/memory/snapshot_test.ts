@@ -1,9 +1,11 @@
 import { assertEquals, assertLess, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { errnoName, errnoOf, FuseError } from "../../../src/errno.ts";
 import { makedev, ROOT_ID } from "../../../src/fs/types.ts";
-import { type Memory, memory } from "../../../src/kit/memory.ts";
+import { type Memory, memory, restoreMemory } from "../../../src/kit/memory.ts";
 import { MemoryFilesystem } from "../../../src/kit/memory/filesystem.ts";
-import { type MemorySnapshot, snapshot } from "../../../src/kit/memory/snapshot.ts";
+import { type MemorySnapshot, parts, Restoration, snapshot } from "../../../src/kit/memory/snapshot.ts";
+import { Space } from "../../../src/kit/memory/space.ts";
+import { code } from "../../support/errno.ts";
 import { test } from "../../support/harness.ts";
 
 const WHO = { uid: 1000, gid: 100 };
@@ -137,4 +139,116 @@ test("memory snapshot: what does not fit, or is none, is refused", () => {
   }
   assertThrows(() => memory({ snapshot: JSON.parse("null") ?? undefined, maxInodes: 0 }));
   assertEquals(errnoName(errnoOf(refusal({ version: 1, inodes: [none] }))), "EINVAL");
+});
+
+/** What a tree is of parts that went through JSON. */
+function rejoined(saved: Iterable<MemorySnapshot>): MemorySnapshot {
+  const restoration = new Restoration(new Space(2 * TIB, 2 ** 20));
+  for (const part of saved) restoration.add(through(part));
+  return snapshot(restoration.finish());
+}
+
+/** The same as {@linkcode everything}, with a long file, many names and attributes. */
+function much(): MemoryFilesystem {
+  const fs = everything();
+  write(fs, make(fs, "long"), PAGE, new Uint8Array(3 * 2 ** 20).map((_, i) => i * 31 >> 3));
+  const many = fs.mkdir({ parent: ROOT_ID, name: "many", mode: 0o755, umask: 0 }, WHO).nodeid;
+  for (let i = 0; i < 300; i++) fs.mknod({ parent: many, name: `n${i}`, mode: 0o100644, umask: 0, rdev: 0 }, WHO);
+  for (let i = 0; i < 20; i++) {
+    fs.setxattr({ nodeid: many, name: `user.${i}`, value: new Uint8Array(500).fill(i), flags: 0 });
+  }
+  return fs;
+}
+
+test("memory snapshot: its parts are the whole, whatever one of them holds", () => {
+  const fs = much(), whole = snapshot(fs.tree);
+  for (const limit of [1, 300, 1000, 5000, 2 ** 20, Infinity]) {
+    const saved = [...parts(fs.tree, limit)];
+    assertEquals(rejoined(saved), whole, `parts of ${limit}`);
+    const items = ({ inodes }: MemorySnapshot) =>
+      inodes.length + inodes.flatMap(({ data = [], names = [], xattrs = [] }) => [...data, ...names, ...xattrs]).length;
+    if (limit === 1) assertEquals(Math.max(...saved.map(items)), 2);
+  }
+  // As the option takes it, where one part is all.
+  assertEquals(
+    snapshot(new MemoryFilesystem({ maxBytes: TIB, snapshot: [...parts(fs.tree, Infinity)][0] }).tree),
+    whole,
+  );
+});
+
+test("memory snapshot: no part of a large file is large", () => {
+  const fs = new MemoryFilesystem();
+  const file = make(fs, "f");
+  for (let at = 0; at < 40; at++) write(fs, file, at << 20, new Uint8Array(1 << 20).fill(at));
+  const lengths = [...parts(fs.tree)].map((part) => JSON.stringify(part).length);
+  assertLess(Math.max(...lengths), 2 ** 21);
+  assertEquals(lengths.length, 40);
+});
+
+test("memory snapshot: what happens between two parts is in it or not, and it stays whole", () => {
+  const fs = much(), names = snapshot(fs.tree).inodes.map(({ names }) => names);
+  const before = fs.statfs();
+  const { nodeid } = fs.lookup({ parent: ROOT_ID, name: "long" });
+  const saved: MemorySnapshot[] = [];
+  for (const part of parts(fs.tree, 1000)) {
+    saved.push(part);
+    if (saved.length > 1) continue;
+    // As a program saves a file: the new one takes the place of the old.
+    write(fs, make(fs, "new"), 0, text("new"));
+    fs.rename({ parent: ROOT_ID, name: "new", newParent: ROOT_ID, newName: "long", flags: 0 }, WHO);
+    fs.release({ nodeid, fh: 0, flags: 2 });
+    fs.forget({ nodeid, nlookup: 2 });
+    fs.unlink({ parent: ROOT_ID, name: "empty" });
+    const many = fs.lookup({ parent: ROOT_ID, name: "many" }).nodeid;
+    for (let i = 0; i < 300; i += 2) fs.unlink({ parent: many, name: `n${i}` });
+    fs.rename({ parent: many, name: "n1", newParent: ROOT_ID, newName: "moved", flags: 0 }, WHO);
+  }
+  const again = rejoined(saved);
+  assertEquals(again.inodes.map(({ names }) => names), names);
+  const long = again.inodes.find(({ size }) => size === 3 * 2 ** 20 + PAGE)!;
+  assertEquals(long.data!.length, 3);
+  // What was kept for it is free now.
+  assertLess(fs.statfs().blocks - fs.statfs().bfree, before.blocks - before.bfree - 3 * 256 + 2);
+  assertEquals(code(() => fs.getattr({ nodeid })), "ESTALE");
+});
+
+test("memory snapshot: a file that is cut and grows between two parts is as it was last", () => {
+  for (const size of [5, 2 ** 20 + 5, 4 * 2 ** 20]) {
+    const fs = new MemoryFilesystem();
+    const file = make(fs, "f");
+    write(fs, file, 0, new Uint8Array(3 * 2 ** 20).fill(1));
+    const saved: MemorySnapshot[] = [];
+    for (const part of parts(fs.tree)) {
+      if (saved.push(part) === 1) fs.setattr({ nodeid: file, size }, WHO);
+    }
+    const again = rejoined(saved).inodes[1];
+    // What was in a part already is not taken back.
+    assertEquals(again.size, size === 5 ? 3 * 2 ** 20 : size);
+  }
+});
+
+test("memory snapshot: parts are left off by who breaks", () => {
+  const fs = new MemoryFilesystem();
+  const file = make(fs, "f");
+  for (const _ of parts(fs.tree, 1)) break;
+  fs.unlink({ parent: ROOT_ID, name: "f" });
+  fs.release({ nodeid: file, fh: 0, flags: 2 });
+  fs.forget({ nodeid: file, nlookup: 1 });
+  assertEquals(fs.tree.nodes.size, 1);
+});
+
+test("memory snapshot: restoreMemory takes parts as they come, and refuses what is not whole", async () => {
+  const saved = [...parts(much().tree, 1000)].map(through);
+  async function* come(parts: readonly MemorySnapshot[]) {
+    for (const part of parts) yield await Promise.resolve(part);
+  }
+  const options = { maxBytes: TIB };
+  const again = await restoreMemory(come(saved), options);
+  assertEquals(again.snapshot(), rejoined(saved));
+  assertEquals([...again.snapshotParts()].length, 4);
+  assertEquals((await restoreMemory(saved, { ...options, permissions: "own" })).counts(), again.counts());
+  for (const bad of [[], saved.slice(1), saved.slice(0, -1), saved.toSpliced(3, 1), [saved[0], ...saved]]) {
+    assertEquals(await restoreMemory(bad, options).then(() => "ok", (error) => error.code), "EINVAL");
+  }
+  assertEquals(await restoreMemory(saved, { maxInodes: 10 }).then(() => "ok", (error) => error.code), "ENOSPC");
 });
