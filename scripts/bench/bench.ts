@@ -122,14 +122,14 @@ try {
     return `${(await child).mountpoint}/${name}`;
   };
   await compare(
-    [...sizes("cached"), ...sizes("write"), ...sizes("read"), ...sizes("direct"), "load1m", "store1m"],
+    [...sizes("cachedread"), ...sizes("cachedwrite"), ...sizes("read"), ...sizes("write"), "load1m", "store1m"],
     {
       native: source,
       "C passthrough": await started(peer(work, "raw_server", source)),
       passthrough: await started(exampleServer(work, "passthrough", [memory])),
     },
   );
-  await compare(["read128k", "read1m", "direct128k", "direct1m"], {
+  await compare(["read128k", "read1m", "write128k", "write1m"], {
     "C libfuse, copying": await started(peer(work, "libfuse_server", source)),
     served: await started(backingServer(work, source, "served")),
     extents: await started(backingServer(work, source, "extents")),

@@ -1,7 +1,7 @@
 // One thread that does one thing to one file for some seconds: client FILE OPERATION SECONDS
-// OPERATION: stat; open (and close); read4k, read128k, read1m, direct4k, direct128k, direct1m (reads and writes with
-// O_DIRECT, at random multiples of the size); cached4k, cached128k, cached1m, write4k, write128k, write1m (reads and
-// writes through the page cache); load1m, store1m (a mapping of 1 MiB is made, each of its pages touched, and unmade).
+// OPERATION: stat; open (and close); read4k, read128k, read1m, write4k, write128k, write1m (with O_DIRECT, at random
+// multiples of the size); cachedread4k, cachedread128k, cachedread1m, cachedwrite4k, cachedwrite128k, cachedwrite1m
+// (through the page cache); load1m, store1m (a mapping of 1 MiB is made, each of its pages touched, and unmade).
 // Prints microseconds an operation.
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -16,9 +16,9 @@
 static const struct op { const char *name; size_t size; int flags; } ops[] = {
   {"stat", 0, 0}, {"open", 0, 0},
   {"read4k", 4096, O_RDONLY | O_DIRECT}, {"read128k", 131072, O_RDONLY | O_DIRECT}, {"read1m", 1048576, O_RDONLY | O_DIRECT},
-  {"cached4k", 4096, O_RDONLY}, {"cached128k", 131072, O_RDONLY}, {"cached1m", 1048576, O_RDONLY},
-  {"write4k", 4096, O_WRONLY}, {"write128k", 131072, O_WRONLY}, {"write1m", 1048576, O_WRONLY},
-  {"direct4k", 4096, O_WRONLY | O_DIRECT}, {"direct128k", 131072, O_WRONLY | O_DIRECT}, {"direct1m", 1048576, O_WRONLY | O_DIRECT},
+  {"cachedread4k", 4096, O_RDONLY}, {"cachedread128k", 131072, O_RDONLY}, {"cachedread1m", 1048576, O_RDONLY},
+  {"cachedwrite4k", 4096, O_WRONLY}, {"cachedwrite128k", 131072, O_WRONLY}, {"cachedwrite1m", 1048576, O_WRONLY},
+  {"write4k", 4096, O_WRONLY | O_DIRECT}, {"write128k", 131072, O_WRONLY | O_DIRECT}, {"write1m", 1048576, O_WRONLY | O_DIRECT},
   {"load1m", 1048576, O_RDWR}, {"store1m", 1048576, O_RDWR},
 };
 
