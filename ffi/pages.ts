@@ -15,16 +15,16 @@ function aligned(libc: Libc, memory: Uint8Array, size: number, begin: number, un
 }
 
 /**
- * `size` bytes of which the one at `begin` is the first of a page. The kernel copies page by page: data that lies across
- * their borders in twice as many pieces, each of them slower.
+ * `size` bytes of which the one at `begin` is the first of a page. The kernel copies page by page: data that lies
+ * across their borders in twice as many pieces, each of them slower.
  */
 export function pages(libc: Libc, size: number, begin = 0): Uint8Array {
   return aligned(libc, new Uint8Array(size + PAGE), size, begin, PAGE);
 }
 
 /**
- * The same, from `begin` on in huge pages, where the machine has them to give: the kernel finds the memory that it copies
- * a large write to in fewer steps. All of the last one is taken.
+ * The same, from `begin` on in huge pages, where the machine has them to give: the kernel finds the memory that it
+ * copies a large write to in fewer steps. All of the last one is taken.
  */
 export function hugePages(libc: Libc, size: number, begin = 0): Uint8Array {
   const length = Math.ceil((size - begin) / HUGE) * HUGE;
