@@ -120,8 +120,9 @@ export function posixSummary(): string {
     wrapped(
       "What fails is what the kernel asks no FUSE server about, or tells it late: the time of last access after a read " +
         "that the page cache answers; when something was stored through a mapping and, without passthrough and through " +
-        "the same descriptor, where; names that were removed behind the place where a cached directory is read on; and " +
-        "two calls that inode flags (chattr(1)) should refuse. Left out are " +
+        "the same descriptor, where; names that were removed behind the place where a cached directory is read on; with " +
+        "passthrough, that F_SETFL took O_APPEND back; and two calls that inode flags (chattr(1)) should refuse. Left out " +
+        "are " +
         `${LIMITED} cases that want a full file system, a quota or a file with 65,000 names, and are run by the tests on ` +
         `such ones, and ${inodeFlags} about inode flags, which memory has not. Errors that no caller can provoke, from EIO ` +
         `to ESTALE, are answered by a file system that is told to fail: ${ERRORS.length} of them for each call reach the ` +

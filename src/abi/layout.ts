@@ -85,6 +85,8 @@ export const i53: Field<number> = {
   get: (at, path) => `i53get(v,${at},${JSON.stringify(path)})`,
   put: (at, x, path) => `i53put(v,${at},${x},${JSON.stringify(path)});`,
 };
+/** {@linkcode i53} of which reading more is reading the bound: times, and places behind the end of every file. */
+export const nearest: Field<number> = { ...i53, get: (at) => `nearestget(v,${at})` };
 /**
  * Unsigned, 64 bits, for numbers made elsewhere (inode numbers of other file systems): a number where it is safe, a
  * bigint beyond.
@@ -158,6 +160,11 @@ function i53put(v: DataView, at: number, x: number, path: string): void {
   v.setInt32(at + 4, high, true);
 }
 
+function nearestget(v: DataView, at: number): number {
+  const value = v.getInt32(at + 4, true) * TWO32 + v.getUint32(at, true);
+  return Math.max(-Number.MAX_SAFE_INTEGER, Math.min(value, Number.MAX_SAFE_INTEGER));
+}
+
 function u64nget(v: DataView, at: number): number | bigint {
   const value = v.getUint32(at + 4, true) * TWO32 + v.getUint32(at, true);
   return value <= Number.MAX_SAFE_INTEGER ? value : v.getBigUint64(at, true);
@@ -209,7 +216,7 @@ interface Placed extends FieldLayout {
 }
 
 // What generated code may call, as the parameters of the function that makes it.
-const helpers = { u53get, u53put, i53get, i53put, u64nget, u64nput };
+const helpers = { u53get, u53put, i53get, i53put, nearestget, u64nget, u64nput };
 
 function compile<F>(parameters: string, body: string): F {
   const make = new Function(...Object.keys(helpers), `return (${parameters})=>{${body}}`);

@@ -2,11 +2,27 @@
  * Every struct of the protocol, spelled as in `linux/fuse.h`. Flexible arrays at the end (names, groups) are not part
  * of a struct; `since.ts` has the minor versions.
  *
- * A 64-bit field is a number (`u53`) where it is handed out by the server or counts bytes (`filesize` where a file is to
- * grow by it), and a bigint (`u64`) where the kernel may use all bits. The parts that carry nothing are named and written
- * as zero.
+ * A 64-bit field is a number (`u53`) where it is handed out by the server or counts bytes (`filesize` where a file is
+ * to grow by it), and a bigint (`u64`) where the kernel may use all bits. The parts that carry nothing are named and
+ * written as zero.
  */
-import { filesize, i32, i53, pad16, pad32, pad64, pad8, padding, struct, u16, u32, u53, u64, u64n } from "./layout.ts";
+import {
+  filesize,
+  i32,
+  i53,
+  nearest,
+  pad16,
+  pad32,
+  pad64,
+  pad8,
+  padding,
+  struct,
+  u16,
+  u32,
+  u53,
+  u64,
+  u64n,
+} from "./layout.ts";
 
 export const fuse_attr = struct("fuse_attr", 88, {
   ino: u64n,
@@ -162,9 +178,9 @@ export const fuse_setattr_in = struct("fuse_setattr_in", 88, {
   fh: u53,
   size: filesize,
   lock_owner: u64,
-  atime: i53,
-  mtime: i53,
-  ctime: i53,
+  atime: nearest,
+  mtime: nearest,
+  ctime: nearest,
   atimensec: u32,
   mtimensec: u32,
   ctimensec: u32,
@@ -468,7 +484,7 @@ export const fuse_backing_map = struct("fuse_backing_map", 16, {
 export const fuse_lseek_in = struct("fuse_lseek_in", 24, {
   fh: u53,
   // A `loff_t` as the caller gave it.
-  offset: i53,
+  offset: nearest,
   whence: u32,
   padding: pad32,
 });

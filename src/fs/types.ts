@@ -59,17 +59,17 @@ export interface Attr {
   size?: number;
   /** Allocated units of 512 bytes; `size` rounded up where absent. */
   blocks?: number;
-  /** Last access, s. */
+  /** Last access, s since 1970. Default 0. */
   atime?: number;
-  /** Last modification of the data, s. */
+  /** Last modification of the data, s since 1970. Default 0. */
   mtime?: number;
-  /** Last change of the inode, s. */
+  /** Last change of the inode, s since 1970. Default 0. */
   ctime?: number;
-  /** Last access, ns beside the seconds. */
+  /** Last access, ns beside the seconds. Default 0. */
   atimeNsec?: number;
-  /** Last modification, ns beside the seconds. */
+  /** Last modification, ns beside the seconds. Default 0. */
   mtimeNsec?: number;
-  /** Last change, ns beside the seconds. */
+  /** Last change, ns beside the seconds. Default 0. */
   ctimeNsec?: number;
   /** File type and permission bits, as `st_mode`. */
   mode: number;
@@ -99,9 +99,9 @@ export interface Entry {
   generation?: number;
   /** What stat shows. */
   attr: Attr;
-  /** How long the kernel may keep the name, s. */
+  /** How long the kernel may keep the name, s; Infinity: as long as it likes. Default 0: it asks each time. */
   entryTimeout?: number;
-  /** How long the kernel may keep the attributes, s. */
+  /** How long the kernel may keep the attributes, likewise. Default 0. */
   attrTimeout?: number;
 }
 
@@ -109,7 +109,7 @@ export interface Entry {
 export interface AttrReply {
   /** What stat shows. */
   attr: Attr;
-  /** How long the kernel may keep them, s. */
+  /** How long the kernel may keep them, s; Infinity: as long as it likes. Default 0: it asks each time. */
   attrTimeout?: number;
 }
 
@@ -164,8 +164,8 @@ export interface SetattrArgs {
   /** Its ns. */
   readonly ctimeNsec?: number;
   /**
-   * Clear set-user-id and set-group-id: who may not keep them changes owner or size, or is about to write, where nothing
-   * else is asked for. The latter also without the option `handleKillpriv`.
+   * Clear set-user-id and set-group-id: who may not keep them changes owner or size, or is about to write, where
+   * nothing else is asked for. The latter also without the option `handleKillpriv`.
    */
   readonly killSuidgid?: boolean;
   /** Who asks, where locks matter (truncate). */
@@ -251,6 +251,13 @@ export interface OpenReply {
    * Since 7.40.
    */
   backing?: Backing | number;
+  /**
+   * Makes the calls by which the file grows where its `backing` is a descriptor as it is, with the bytes that each may
+   * add: the writes of the session, and the call that hands it to the kernel (Infinity), which writes with the rights
+   * that this thread has at that moment. They can be made with the rights of who opens, so that limits of space are
+   * his. Default: with those of the server.
+   */
+  growing?: (call: () => number, bytes: number) => number;
 }
 
 /** An open directory. */
@@ -318,9 +325,9 @@ export interface WriteArgs {
   /** The bytes: borrowed until the answer, so copy what is kept. */
   readonly data: Uint8Array;
   /**
-   * `O_*` flags of the open file. With O_APPEND `offset` is the end as the kernel knows it; where others write to the file
-   * as well, the end is the file system's to find. No O_APPEND with the writeback cache: `offset` is the end, which the
-   * file need not have reached.
+   * `O_*` flags of the open file. With O_APPEND `offset` is the end as the kernel knows it; where others write to the
+   * file as well, the end is the file system's to find. No O_APPEND with the writeback cache: `offset` is the end,
+   * which the file need not have reached.
    */
   readonly flags: number;
   /** Comes from the page cache, so the caller is unknown and `fh` may be another opener's (`FUSE_WRITE_CACHE`). */
@@ -419,7 +426,9 @@ export interface DirEntry {
   offset?: number;
 }
 
-/** The entries of a directory: an array, any iterable, or an async one; only as much is taken as the kernel asks for. */
+/**
+ * The entries of a directory: an array, any iterable, or an async one; only as much is taken as the kernel asks for.
+ */
 export type DirEntries = Iterable<DirEntry> | AsyncIterable<DirEntry>;
 
 /** Arguments of access. */
@@ -532,7 +541,10 @@ export interface IoctlArgs extends HandleArgs {
   readonly outSize: number;
   /** `fh` is an open directory. Since 7.18. */
   readonly directory: boolean;
-  /** The number says nothing about sizes: the answer may be `retry`. Only character devices (CUSE) get these. Since 7.16. */
+  /**
+   * The number says nothing about sizes: the answer may be `retry`. Only character devices (CUSE) get these. Since
+   * 7.16.
+   */
   readonly unrestricted: boolean;
   /** A 32-bit program on a 64-bit kernel asks. */
   readonly compat: boolean;
@@ -551,8 +563,8 @@ export interface IoctlReply {
   /** What ioctl(2) returns. Default 0. */
   result?: number;
   /**
-   * What is written back to the caller: at most `outSize` bytes, and exactly so many where the kernel asks by itself, as
-   * for the flags of chattr(1).
+   * What is written back to the caller: at most `outSize` bytes, and exactly so many where the kernel asks by itself,
+   * as for the flags of chattr(1).
    */
   data?: Uint8Array;
   /** Ask again, with these ranges of the caller's memory fetched and open to be written. At most 256. */
@@ -569,7 +581,17 @@ export interface PollArgs extends HandleArgs {
   readonly notify: boolean;
 }
 
-/** A device number in the 32-bit encoding that `rdev` has on the wire. Source: `linux/kdev_t.h new_encode_dev`. */
+/**
+ * A device number in the 32-bit encoding that `rdev` has on the wire. Source: `linux/kdev_t.h new_encode_dev`.
+ *
+ * @example
+ * ```ts
+ * import { type Attr, makedev } from "@fusewire/fusewire";
+ *
+ * const zero: Attr = { mode: 0o020666, rdev: makedev(1, 5) };
+ * console.log(zero.rdev!.toString(16)); // 105
+ * ```
+ */
 export function makedev(major: number, minor: number): number {
   return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
 }

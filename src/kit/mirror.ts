@@ -40,7 +40,12 @@ export interface MirrorOptions {
    * unlinked while it is in use, come on top. Default: 4096, or half of the process's limit if that is less.
    */
   maxDescriptors?: number;
-  /** Refuses with EROFS whatever would change the source. Default false. */
+  /**
+   * Refuses with EROFS whatever would change the source, and leaves its times of access alone, as far as O_NOATIME
+   * goes: readlink(2) moves those of symbolic links, and passthrough those of the files that the kernel then reads
+   * itself, which {@linkcode MirrorOptions.passthrough} `false` or a source that is mounted `noatime` prevents. Who
+   * neither is root nor owns what is read moves them all. Default false.
+   */
   readOnly?: boolean;
   /**
    * Who checks permissions: `"kernel"` (the default) for mounts with `defaultPermissions`, where calls are made with
@@ -49,7 +54,10 @@ export interface MirrorOptions {
    * 40 μs a call for anybody else, and `entryTimeout` stays 0, since the kernel asks nobody about names that it keeps.
    */
   permissions?: "kernel" | "own";
-  /** Offers the kernel the descriptors of open files, to read and write them itself. Default true. */
+  /**
+   * Offers the kernel the descriptors of open files, to read and write them itself. Default true. What was opened with
+   * O_APPEND appends then, also after `fcntl(2)` took O_APPEND back, of which the kernel tells nobody.
+   */
   passthrough?: boolean;
 }
 
@@ -76,12 +84,16 @@ export interface Mirror extends Filesystem, Disposable {
  * attributes, sparse files, locks by the kernel. Mounts inside the source are crossed.
  *
  * Every inode is reached relative to a descriptor of its directory, one name at a time and without following symbolic
- * links, so that nothing leads out of the source, whatever others do to it meanwhile.
+ * links, so that nothing leads out of the source, whatever others do to it meanwhile. A folder whose descriptor had to
+ * be closed for others is found again by its handle too (`open_by_handle_at(2)`), where the server is root.
  *
  * The files are opened with the server's rights: where others use the mount, let the kernel check permissions
  * (`defaultPermissions`), or the source (`permissions: "own"`). What a server run by root makes is made in the name of
  * who asks: the thread takes on the caller's user and group for that one call, so that there is no moment at which the
  * new object is root's, and set-group-id directories, access control lists and quotas of the source have their effect.
+ * A file grows with the rights of who opened it, or of who writes where the mirror writes itself: blocks that are kept
+ * for root are. What the kernel writes by passthrough counts as by the first of those who have the file open. While it
+ * is mounted, the thread that serves it does without CAP_SYS_RESOURCE, which passes such limits.
  *
  * Calls are made in the turn of the request, so a slow source (a network) holds up the other requests too.
  *
@@ -102,7 +114,7 @@ export interface Mirror extends Filesystem, Disposable {
  * ```
  */
 export function mirror(source: string, options: MirrorOptions = {}): Mirror {
-  const { attrTimeout = 0, passthrough = true } = options;
+  const { attrTimeout = 0 } = options;
   const own = options.permissions === "own";
   const { entryTimeout = 0, negativeTimeout = 0 } = own ? {} : options;
   const limit = Math.max(16, options.maxDescriptors ?? defaultLimit(libc()));
@@ -111,7 +123,7 @@ export function mirror(source: string, options: MirrorOptions = {}): Mirror {
     throw new FuseError("EPERM", `cannot mirror ${JSON.stringify(source)} with permissions "own": run it as root`);
   }
   const tree = new Tree(source, { entry: entryTimeout, attr: attrTimeout, negative: negativeTimeout }, limit);
-  const context = new Context(tree, identity, passthrough);
+  const context = new Context(tree, identity, options);
   const open = files(context), flags = ioctls(context), asked = own ? access(context) : {};
 
   return {

@@ -10,7 +10,7 @@ import { FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
 import { setsTimes, timespecs } from "../fs/times.ts";
-import type { Attr, Awaitable, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
+import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
 import { suidgidToDrop } from "../suidgid.ts";
 import type { ExtentMap } from "./extents.ts";
 import type { Room } from "./room.ts";
@@ -35,6 +35,8 @@ const MAPPED_MS = 512;
 /** Bytes that are copied at once: others wait for it. */
 const COPY = 8 << 20;
 
+type Growing = NonNullable<OpenReply["growing"]>;
+
 /** One backing file. */
 export class BackingFile implements Backing {
   readonly owner: BackingOwner;
@@ -42,6 +44,8 @@ export class BackingFile implements Backing {
   readonly coherent: boolean;
   /** A descriptor that was answered as it is: its author may close it with the handle that it was answered for. */
   readonly loose: boolean;
+  /** Makes the calls by which it grows; null: nobody cares. */
+  readonly growing: Growing | null;
   readonly map: ExtentMap | null;
   /** Stands for it where it must not be kept alive. */
   readonly token: object = {};
@@ -77,6 +81,7 @@ export class BackingFile implements Backing {
     readonly autoClose: boolean;
     readonly coherent: boolean;
     readonly loose: boolean;
+    readonly growing?: Growing;
   }) {
     this.owner = owner;
     this.#fd = fd;
@@ -88,6 +93,7 @@ export class BackingFile implements Backing {
     this.autoClose = options.autoClose;
     this.coherent = options.coherent || staged !== null;
     this.loose = options.loose;
+    this.growing = options.growing ?? null;
     this.#ready = !options.loose;
     this.mode = fd < 0 ? "extents" : "identity";
     this.reason = fd < 0 ? "an extent map is served by the session" : null;
@@ -229,14 +235,17 @@ export class BackingFile implements Backing {
     const flags = libc.fcntl(this.#fd, F_GETFL, 0);
     if (flags >= 0) {
       identify(owner, this.#fd);
-      if (!isPlain(libc, flags)) {
-        const mode = flags & libc.O.ACCMODE;
-        const own = reopen(libc, this.#fd, mode === libc.O.RDONLY ? "read" : "read-write");
-        // Whoever may only write it does that, where the descriptor says so.
-        if (own >= 0) this.#use(own, mode !== libc.O.RDONLY);
-      }
+      if (!isPlain(libc, flags)) this.#reopen(flags);
     }
     this.#ready = true;
+  }
+
+  /** Goes over to a descriptor of ours, if one can be had that may do what this one may by its flags. */
+  #reopen(flags: number): void {
+    const { libc } = this.owner;
+    const writes = (flags & libc.O.ACCMODE) !== libc.O.RDONLY;
+    const own = reopen(libc, this.#fd, writes ? "read-write" : "read");
+    if (own >= 0) this.#use(own, writes);
   }
 
   /** Whether another one is of the same file. */
@@ -282,7 +291,10 @@ export class BackingFile implements Backing {
     const append = !fromCache && (flags & libc.O.APPEND) !== 0;
     if (this.map !== null && this.#fd < 0) return this.map.write(data, append ? this.map.size : offset);
     const at = append ? this.#statx().size : offset;
-    return check("pwrite", libc.pwrite(this.#fd, data, data.length, at));
+    const n = this.growing === null
+      ? libc.pwrite(this.#fd, data, data.length, at)
+      : this.growing(() => libc.pwrite(this.#fd, data, data.length, at), data.length);
+    return check("pwrite", n);
   }
 
   fsync(datasync: boolean): void {
@@ -306,11 +318,8 @@ export class BackingFile implements Backing {
 
   lseek(offset: number, whence: number): Awaitable<number> {
     if (this.#fd < 0) return this.map!.seek(offset, whence);
-    if (!this.#owned) {
-      // Somebody may be reading or writing where the author's descriptor stands.
-      const own = reopen(this.owner.libc, this.#fd, this.#writes ? "read-write" : "read");
-      if (own >= 0) this.#use(own, this.#writes);
-    }
+    // Somebody may be reading or writing where the author's descriptor stands.
+    if (!this.#owned) this.#reopen(this.owner.libc.fcntl(this.#fd, F_GETFL, 0));
     return check("lseek", this.owner.libc.lseek(this.#fd, offset, whence));
   }
 

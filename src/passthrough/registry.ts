@@ -183,7 +183,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   }
 
   /** The backing file that an open answers. */
-  #asked(backing: OpenReply["backing"]): BackingFile | null {
+  #asked({ backing, growing }: OpenReply): BackingFile | null {
     if (backing === undefined) return null;
     if (backing instanceof BackingFile) {
       if (backing.owner !== this) throw new TypeError("the answer's backing was registered with another session");
@@ -199,31 +199,36 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (!(Number.isInteger(backing) && backing >= 0)) throw new TypeError(`the answer's backing is ${backing}`);
     // As the opener asked for it. The author's own getattr and setattr are about the same file.
     const source = { fd: backing, owned: false, writes: true, access: ANY, map: null, staged: null };
-    return new BackingFile(this, source, { autoClose: true, coherent: false, loose: true });
+    return new BackingFile(this, source, { autoClose: true, coherent: false, loose: true, growing });
   }
 
   /** An open or create of this inode by a thread is about to be answered. */
   opened(nodeid: number, flags: number, reply: OpenReply, thread = 0): Decision {
-    let asked: BackingFile | null;
-    try {
-      asked = this.#asked(reply.backing);
-    } catch (error) {
-      // What says no errno is reported anyway.
-      if (error instanceof FuseError) this.#hooks.mistaken?.(error, nodeid);
-      throw error;
-    }
+    const asked = this.#blaming(nodeid, () => this.#asked(reply));
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
       this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null });
     }
     // A new inode has nothing of what had its number before.
     if (inode.backed === 0 && this.#isNew(flags)) inode.backing = null;
+    let decision: Decision | null = null;
     try {
-      return this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
+      return decision = this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
     } finally {
       this.#forget(nodeid, inode);
-      // A second backing file of one inode is not used.
-      if (asked !== null && asked.refs === 0 && asked.autoClose) asked.close();
+      // A second backing file of one inode is not used, but a descriptor as it is is its handle's.
+      if (asked !== null && asked.refs === 0 && asked.autoClose && decision?.backed !== asked) asked.close();
+    }
+  }
+
+  /** Tells the author of an open's inode what he answered wrong, of which the opener learns no more than an errno. */
+  #blaming<T>(nodeid: number, use: () => T): T {
+    try {
+      return use();
+    } catch (error) {
+      // What says no errno is reported anyway.
+      if (error instanceof FuseError) this.#hooks.mistaken?.(error, nodeid);
+      throw error;
     }
   }
 
@@ -260,13 +265,14 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
     const data = asked?.loose ? asked : file.loose ? null : file;
     const served = asked === null ? null : data ?? file;
-    if (id === 0 || direct) served?.forServing();
+    if (served !== null && (id === 0 || direct)) this.#blaming(nodeid, () => served.forServing());
     if (asked !== null && file.coherent && flags & O.TRUNC) file.truncate(0);
     inode.backing = file;
     inode.handles++;
     inode.backed++;
     this.#keep(file);
     this.#files.add(file);
+    if (data !== null) this.#files.add(data);
     file.retain(nodeid);
     if (this.#isNew(flags) || asked !== null && flags & O.TRUNC) file.staged?.made();
     const flush = reading ? undefined : this.#stageWriter(file, id !== 0 && mode === O.RDWR, thread);
@@ -327,7 +333,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (file.id !== 0) return file.id;
     if (this.#unavailable !== null) return this.#without(file);
     fuse_backing_map.write(this.#mapView, 0, { fd: file.fd, flags: 0 });
-    const id = this.#device.ioctl(FUSE_DEV_IOC_BACKING_OPEN, this.#map);
+    const open = () => this.#device.ioctl(FUSE_DEV_IOC_BACKING_OPEN, this.#map);
+    const id = file.growing === null ? open() : file.growing(open, Infinity);
     if (id > 0) {
       this.#registered++;
       file.mode = "identity";
@@ -371,6 +378,9 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (decision !== null && decision.backingId !== 0) inode.passed--;
     else if (decision === null || decision.cached) inode.cached--;
     const file = decision === null ? null : decision.holds;
+    // A descriptor as it is goes with its handle, save where it is the inode's.
+    const own = decision === null ? null : decision.backed;
+    if (own !== null && own !== file) own.close();
     if (file !== null) {
       inode.backed--;
       const closed = () => {

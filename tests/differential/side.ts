@@ -1,4 +1,5 @@
 /** Does a sequence of operations in a directory, by system calls, and tells what each of them answers. */
+import process from "node:process";
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
@@ -41,7 +42,7 @@ export interface Folder {
   forget(): void;
 }
 
-/** What no file system in user space can do. */
+/** What no file system in user space can do; `tests/posix/exceptions.ts` has the reasons, for `docs/posix.md`. */
 export interface Exemptions {
   /**
    * The kernel does not check permissions. It has answered then what it knows (that a name exists, or is a directory)
@@ -60,7 +61,7 @@ export interface Exemptions {
    * by another mount or in the source: RWF_NOAPPEND does not come along, nor RWF_APPEND where the source decides.
    */
   readonly rwf?: readonly WriteFlag[];
-  /** Nobody is told of O_PATH: a file that is open so is out of reach once others removed it from the source. */
+  /** Nobody is told of O_PATH: a file that is open so is out of reach once others rename or remove it in the source. */
   readonly path?: boolean;
   /** What the kernel was told holds only where nobody else changes the source. */
   readonly alone?: boolean;

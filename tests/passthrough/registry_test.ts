@@ -1,7 +1,8 @@
 /** The registry of backing ids, against a kernel that knows nothing but its own rules. */
 import { assert, assertEquals, assertMatch, assertStrictEquals, assertThrows } from "@std/assert";
-import { AT_EMPTY_PATH, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
+import { cstring } from "../../src/abi/text.ts";
 import type { Device } from "../../src/device.ts";
 import { ERRNO, type ErrnoName, FuseError } from "../../src/errno.ts";
 import type { Backing } from "../../src/fs/backing.ts";
@@ -275,6 +276,31 @@ test("registry: a descriptor as it is serves the handle that it was answered for
   kernel.refusal = null;
   assertStrictEquals(registry.open(3, backed(5)).backingId, 1);
   assertEquals([...kernel.ids], [[1, 5]]);
+});
+
+test("registry: a descriptor as it is goes to the kernel, and is written by the session, as its answer has it", () => {
+  const { kernel, registry } = enabled();
+  const native = libc();
+  const fd = native.memfdCreate(cstring("a"), MFD_CLOEXEC);
+  const seen: [string, number][] = [];
+  const by = (who: string): OpenReply => ({
+    backing: fd,
+    growing(call) {
+      const result = call();
+      seen.push([who, result]);
+      return result;
+    },
+  });
+  // The first to open has it registered.
+  for (const who of ["first", "second"]) registry.open(2, by(who));
+  assertEquals(seen, [["first", 1]]);
+  kernel.refusal = "ELOOP";
+  const { served } = registry.open(3, by("third"));
+  const data = new Uint8Array(5);
+  served!.write({ nodeid: 3, fh: 0, offset: 0, data, flags: O.RDWR, fromCache: false, killSuidgid: false }, NOBODY);
+  assertEquals(seen.slice(1), [["third", -ERRNO.ELOOP], ["third", 5]]);
+  registry.release(3);
+  native.close(fd);
 });
 
 test("registry: opens that did not ask are no fallbacks", () => {

@@ -213,6 +213,9 @@ for name in "bc":
     except OSError as error: print(errno.errorcode[error.errno])
 `;
   assertEquals((await p.python(script)).split("\n"), ["ELOOP", "ELOOP"]);
+  // What the first one threw its author knows.
+  assertEquals(p.errors.length, 1);
+  assertMatch(String(p.errors[0]), /it lies in this mount, and the session would wait for itself/);
   c.close(inside);
 });
 

@@ -3,12 +3,15 @@ import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
 import type { Connection } from "../../fs/filesystem.ts";
 import { Handles } from "../../fs/handles.ts";
 import type { OpenReply } from "../../fs/types.ts";
-import { type Caller, suidgidToDrop } from "../permissions.ts";
+import { type Caller, RootWrites, suidgidToDrop } from "../permissions.ts";
 import type { Identity } from "./identity.ts";
 import type { Node } from "./node.ts";
 import type { OpenDirectory } from "./open_directory.ts";
 import { EMPTY, procPath } from "./system.ts";
 import { STATX_MASK, type Tree } from "./tree.ts";
+
+/** More than others write meanwhile, bytes. */
+const PLENTY = 2 ** 30;
 
 /** An open file. */
 export interface OpenFile {
@@ -17,6 +20,14 @@ export interface OpenFile {
   readonly fd: number;
   /** `O_*` flags it has now. */
   flags: number;
+  /** Who opened it. */
+  readonly uid: number;
+}
+
+/** How a source is served. */
+export interface Serving {
+  readonly passthrough?: boolean;
+  readonly readOnly?: boolean;
 }
 
 /** The state of one mirror. */
@@ -26,25 +37,33 @@ export class Context {
   readonly identity: Identity;
   readonly files: Handles<OpenFile> = new Handles("file");
   readonly directories: Handles<OpenDirectory> = new Handles("directory");
+  /** Whether the source is to stay as it is, with its times of access. */
+  readonly readOnly: boolean;
   /** Whether descriptors are offered for passthrough. */
   passthrough: boolean;
   /** The kernel collects writes, and reads what they touch (`FUSE_WRITEBACK_CACHE`). */
   writeback = false;
   /** The kernel sees to set-id bits, but for what it does not know of: the groups of who is not root. */
   kills = true;
+  readonly rootWrites: RootWrites = new RootWrites();
   /** Modes come without the caller's umask applied (`FUSE_DONT_MASK`). */
   dontMask = false;
 
-  constructor(tree: Tree, identity: Identity, passthrough: boolean) {
+  #connected = false;
+
+  constructor(tree: Tree, identity: Identity, { passthrough = true, readOnly = false }: Serving) {
     this.tree = tree;
     this.identity = identity;
     this.passthrough = passthrough;
+    this.readOnly = readOnly;
   }
 
   /** Notes what the handshake agreed on. */
   connect(connection: Connection): void {
     const { flags } = connection.negotiated;
     this.tree.connection = connection;
+    if (!this.#connected) this.identity.limit();
+    this.#connected = true;
     this.writeback = flags.has("FUSE_WRITEBACK_CACHE");
     this.dontMask = flags.has("FUSE_DONT_MASK");
     this.kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
@@ -55,6 +74,7 @@ export class Context {
   /** The flags to open a file with, for those of the opener. */
   openFlags(flags: number): number {
     const { O } = this.tree.libc;
+    if (this.readOnly) flags |= O.NOATIME;
     const passed = O.ACCMODE | O.TRUNC | O.NONBLOCK | O.SYNC | O.DSYNC | O.NOATIME;
     // O_DIRECT stays out: pages of the cache are not aligned as it wants them.
     if (!this.writeback) return flags & (passed | O.APPEND);
@@ -62,13 +82,22 @@ export class Context {
     return (kept & O.ACCMODE) === O.WRONLY ? kept & ~O.ACCMODE | O.RDWR : kept;
   }
 
+  /** Makes a call by which a file may grow by so many bytes: there is no more room for it than who asks has. */
+  growing({ node, fd }: OpenFile, length: number, uid: number, call: () => number): number {
+    // To be somebody takes longer than a small write, and to ask for the room a tenth of that.
+    if (uid === 0 || this.tree.room(node, fd) > PLENTY + length) return call();
+    return this.identity.spending(uid, call);
+  }
+
   /** Takes over the descriptor of a file. */
-  opened(fd: number, flags: number, node: Node): OpenReply {
-    const fh = this.files.add({ node, fd, flags });
+  opened(fd: number, flags: number, node: Node, { uid }: Caller): OpenReply {
+    const file = { node, fd, flags, uid };
+    const fh = this.files.add(file);
     this.tree.opened(node, fd);
     // The page cache would end at the size. /proc is no backing file either.
     if (node.device.sizeless) return { fh, directIo: true };
-    return this.passthrough ? { fh, backing: fd } : { fh };
+    if (!this.passthrough) return { fh };
+    return { fh, backing: fd, growing: (call, bytes) => this.growing(file, bytes, uid, call) };
   }
 
   /** Closes what {@linkcode opened} took over. */
@@ -103,6 +132,8 @@ export class Context {
     for (const file of this.files.drain()) this.#closed(file);
     for (const directory of this.directories.drain()) this.#closed(directory);
     this.tree.close();
+    if (this.#connected) this.identity.unlimit();
+    this.#connected = false;
   }
 
   #closed({ node, fd }: Pick<OpenFile, "node" | "fd">): void {

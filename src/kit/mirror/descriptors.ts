@@ -19,6 +19,7 @@ const FLOOR = 8;
 export class Descriptors<T extends Holder> {
   readonly #libc: Libc;
   readonly #limit: number;
+  readonly #leaving: (holder: T, fd: number) => void;
   readonly #fds: number[] = [];
   readonly #holders: (T | undefined)[] = [];
   // Neighbours in the order of use; `#newer` of a pinned one is PINNED, of a free one the next free.
@@ -30,9 +31,11 @@ export class Descriptors<T extends Holder> {
   #cached = 0;
   #pinned = 0;
 
-  constructor(libc: Libc, limit: number) {
+  /** `leaving`: a descriptor is about to be closed for room. */
+  constructor(libc: Libc, limit: number, leaving: (holder: T, fd: number) => void = () => {}) {
     this.#libc = libc;
     this.#limit = limit;
+    this.#leaving = leaving;
   }
 
   /** How many there are. */
@@ -118,7 +121,9 @@ export class Descriptors<T extends Holder> {
   }
 
   #evict(): void {
-    this.drop(this.#holders[this.#oldest]!);
+    const holder = this.#holders[this.#oldest]!;
+    this.#leaving(holder, this.#fds[this.#oldest]);
+    this.drop(holder);
   }
 
   #link(slot: number): void {

@@ -1,4 +1,5 @@
 /** Open folders. */
+import { ERRNO } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import type { Context } from "./context.ts";
 import { OpenDirectory } from "./open_directory.ts";
@@ -16,7 +17,11 @@ export function directories(context: Context): Required<Directories> {
     opendir({ nodeid }, request) {
       const node = tree.node(nodeid);
       const path = tree.use(node);
-      const fd = check("open", identity.as(request, () => tree.reopen(path, O.RDONLY | O.DIRECTORY)));
+      const open = (flags: number) => identity.as(request, () => tree.reopen(path, O.RDONLY | O.DIRECTORY | flags));
+      let fd = open(context.readOnly ? O.NOATIME : 0);
+      // For who neither owns it nor is root.
+      if (fd === -ERRNO.EPERM) fd = open(0);
+      check("open", fd);
       tree.opened(node, fd);
       return { fh: directories.add(new OpenDirectory(libc, fd, node)) };
     },

@@ -52,7 +52,7 @@ export function openNode(
   }
   check("open", fd);
   if (killSuidgid && flags & O.TRUNC) context.killSuidgid(fd, request);
-  return context.opened(fd, used, node);
+  return context.opened(fd, used, node, request);
 }
 
 /** The operations on open files. */
@@ -81,11 +81,14 @@ export function files(context: Context): Required<Files> {
       return room.subarray(0, check("pread", libc.pread(files.get(fh).fd, room, size, offset)));
     },
 
-    write({ fh, offset, data, flags, killSuidgid }, request) {
+    write({ fh, offset, data, flags, fromCache, killSuidgid }, request) {
       const file = files.get(fh);
       if (killSuidgid && data.length > 0) context.killSuidgid(file.fd, request);
       if (!context.writeback && (flags ^ file.flags) & O.APPEND) setAppend(file, flags & O.APPEND);
-      return check("pwrite", libc.pwrite(file.fd, data, data.length, offset));
+      // Of what comes from its cache the kernel does not know who wrote it.
+      const uid = fromCache ? file.uid : request.uid;
+      const write = () => libc.pwrite(file.fd, data, data.length, offset);
+      return check("pwrite", context.growing(file, data.length, uid, write));
     },
 
     release({ fh }) {
@@ -103,9 +106,10 @@ export function files(context: Context): Required<Files> {
     },
 
     fallocate({ fh, offset, length, mode }, request) {
-      const { fd } = files.get(fh);
-      check("fallocate", libc.fallocate(fd, mode, offset, length));
-      if (request.uid !== 0) context.killSuidgid(fd, request);
+      const file = files.get(fh);
+      const allocate = () => libc.fallocate(file.fd, mode, offset, length);
+      check("fallocate", context.growing(file, length, request.uid, allocate));
+      if (request.uid !== 0) context.killSuidgid(file.fd, request);
     },
 
     lseek({ fh, offset, whence }) {
@@ -113,9 +117,10 @@ export function files(context: Context): Required<Files> {
     },
 
     copyFileRange({ fh, offset, newFh, newOffset, length, flags }, request) {
-      const to = files.get(newFh).fd;
-      const n = check("copy_file_range", libc.copyFileRange(files.get(fh).fd, offset, to, newOffset, length, flags));
-      if (request.uid !== 0) context.killSuidgid(to, request);
+      const to = files.get(newFh);
+      const copy = () => libc.copyFileRange(files.get(fh).fd, offset, to.fd, newOffset, length, flags);
+      const n = check("copy_file_range", context.growing(to, length, request.uid, copy));
+      if (request.uid !== 0) context.killSuidgid(to.fd, request);
       return n;
     },
   };

@@ -11,8 +11,14 @@ const NUMBERS: Readonly<Record<Architecture, Readonly<Record<Call, number>>>> = 
 type Call = "getgroups" | "setgroups" | "setfsuid" | "setfsgid" | "capget" | "capset";
 
 const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+/** The right to pass quotas, and to take the blocks that a file system keeps for root. */
+const CAP_SYS_RESOURCE = 1 << 24;
 /** Not a user or group: setfsuid(2) changes nothing, and answers who it is. */
 const NOBODY = 0xffffffff;
+// Of this thread: how often it gave them up, and what it may do else.
+let limits = 0;
+let unlimited: Block | undefined;
+
 // Memory of 64 bytes and less may move.
 const LEAST = 128;
 
@@ -42,9 +48,11 @@ export class Identity {
   readonly #uid: number;
   readonly #gid: number;
   readonly #acts: boolean;
-  // The server's own: what setfsuid takes away, and what the caller's groups replace.
+  // The server's own: what setfsuid takes away, the same without what passes limits, and what the caller's groups
+  // replace.
   readonly #header: Block;
-  readonly #capabilities: Block;
+  readonly #own: Block;
+  readonly #limited: Block;
   readonly #groups: Block;
 
   /** `acts`: calls are made with the caller's rights; else with the server's, in the caller's name. */
@@ -55,10 +63,27 @@ export class Identity {
     this.#gid = libc.getegid();
     this.#acts = acts && this.#uid === 0;
     this.#header = block(libc, [_LINUX_CAPABILITY_VERSION_3]);
-    this.#capabilities = block(libc);
-    this.#call("capget", this.#header.address, this.#capabilities.address);
+    this.#own = block(libc);
+    this.#call("capget", this.#header.address, this.#own.address);
+    const [effective, ...others] = new Uint32Array(this.#own.bytes.buffer);
+    this.#limited = block(libc, [effective & ~CAP_SYS_RESOURCE, ...others]);
     this.#groups = block(libc, new Array(this.#call("getgroups", 0n, 0n)).fill(0));
     this.#call("getgroups", this.#groups.count, this.#groups.address);
+  }
+
+  /**
+   * Gives up the right to more space than others have, until as many {@linkcode Identity.unlimit} have followed on this
+   * thread: who writes by passthrough has the rights that the thread had when the file was registered.
+   */
+  limit(): void {
+    if (limits++ > 0) return;
+    unlimited = this.#own;
+    this.#may(this.#limited);
+  }
+
+  /** Takes {@linkcode Identity.limit} back. */
+  unlimit(): void {
+    if (--limits === 0) this.#may(unlimited!);
   }
 
   /** Whether {@linkcode Identity.as} changes anything. */
@@ -77,6 +102,23 @@ export class Identity {
     return this.#change(caller, this.#acts, call);
   }
 
+  /** Makes a call that takes space for an open file: it has no more of it than who asks. No permission is checked. */
+  spending<R>(uid: number, call: () => R): R {
+    if (this.#uid !== 0 || uid === 0) return call();
+    this.#call("setfsuid", BigInt(uid));
+    try {
+      this.#may(this.#limited);
+      return call();
+    } finally {
+      this.#call("setfsuid", 0n);
+      if (limits === 0) this.#may(this.#own);
+    }
+  }
+
+  #may(capabilities: Block): void {
+    if (this.#uid === 0) this.#call("capset", this.#header.address, capabilities.address);
+  }
+
   #change<R>(caller: Caller, bare: boolean, call: () => R): R {
     const { uid, gid } = caller;
     if (uid === this.#uid && gid === this.#gid) return call();
@@ -87,11 +129,12 @@ export class Identity {
       this.#set("setfsgid", gid);
       this.#set("setfsuid", uid);
       // Another user has lost the right to pass by permissions; the kernel has checked them.
-      if (uid !== 0 && !bare) this.#call("capset", this.#header.address, this.#capabilities.address);
+      if (uid !== 0 && !bare) this.#may(this.#limited);
       return call();
     } finally {
       this.#call("setfsuid", BigInt(this.#uid));
       this.#call("setfsgid", BigInt(this.#gid));
+      if (limits === 0) this.#may(this.#own);
       if (groups !== undefined) this.#call("setgroups", this.#groups.count, this.#groups.address);
     }
   }

@@ -128,7 +128,7 @@ export function making(context: Context): Required<Making> {
         const path = tree.newName(newName);
         const link = () => libc.linkat(AT_FDCWD, procPath(fd), dirfd, path, AT_SYMLINK_FOLLOW);
         check("linkat", identity.as(request, link), newName);
-        tree.place(node, dir, newName);
+        tree.place(node, dir, newName, true);
       });
       return tree.entry(tree.stat(node));
     },
@@ -139,7 +139,7 @@ export function making(context: Context): Required<Making> {
       const used = context.openFlags(flags);
       for (let i = 0; i < TRIES; i++) {
         const made = makeFile(args, used, request);
-        if (made !== null) return { entry: tree.entry(made[1]), ...context.opened(made[0], used, made[1]) };
+        if (made !== null) return { entry: tree.entry(made[1]), ...context.opened(made[0], used, made[1], request) };
         if (flags & O.EXCL) throw new FuseError("EEXIST");
         // It is there already, and is opened as it is: neither mode nor owner change.
         const dir = tree.node(parent);
@@ -165,7 +165,7 @@ export function making(context: Context): Required<Making> {
         let node = nodeOf(fd, request);
         if (node.slot < 0) node = tree.adopt(check("open", tree.reopen(fd, O.PATH)), true);
         tree.descriptors.pin(node);
-        return { entry: tree.entry(node), ...context.opened(fd, used, node) };
+        return { entry: tree.entry(node), ...context.opened(fd, used, node, request) };
       } catch (error) {
         libc.close(fd);
         throw error;

@@ -20,6 +20,20 @@ export class Device {
   }
 }
 
+/** A name of an inode. */
+export interface Name {
+  readonly parent: Node;
+  readonly name: string;
+}
+
+/** How else an inode is found, where its name does not lead to it any more. */
+export interface Ways {
+  /** Names that led to it before. */
+  names: readonly Name[];
+  /** Its handle, as `FileHandles` has it. */
+  handle?: string;
+}
+
 /** An inode of the source that the kernel knows, or that is a folder of one. Kept small: there may be a million. */
 export class Node {
   /** Its number for the kernel; 0: the kernel does not know it. */
@@ -35,6 +49,8 @@ export class Node {
   /** A folder it was last seen in, and its name there; undefined: the root, or no name of it is known. */
   parent: Node | undefined = undefined;
   name = "";
+  /** Few have any. */
+  ways: Ways | undefined = undefined;
 
   constructor(device: Device, ino: number | bigint, mark: number) {
     this.device = device;

@@ -14,9 +14,10 @@ const OFF = 8, RECLEN = 16, TYPE = 18, NAME = 19;
 const DOTS = 2;
 
 /**
- * The entries of an open folder. A file system's own cookies use up to 63 bits, which neither a number nor the protocol's
- * signed offset beside two further entries would hold. So a cookie is the position in the pass, and the file system's is
- * remembered for each position, 8 bytes an entry: going on behind an entry is right even where others were removed.
+ * The entries of an open folder. A file system's own cookies use up to 63 bits, which neither a number nor the
+ * protocol's signed offset beside two further entries would hold. So a cookie is the position in the pass, and the file
+ * system's is remembered for each position, 8 bytes an entry: going on behind an entry is right even where others were
+ * removed.
  */
 export class OpenDirectory {
   /** Its descriptor. */

@@ -22,7 +22,8 @@ import { S_IFDIR, S_IFMT } from "../../fs/mode.ts";
 import { type Attr, type AttrReply, type Entry, makedev } from "../../fs/types.ts";
 import { NodeTable } from "../node_table.ts";
 import { Descriptors } from "./descriptors.ts";
-import { Device, inoOf, markOf, Node, shownIno } from "./node.ts";
+import { FileHandles } from "./file_handles.ts";
+import { Device, inoOf, markOf, type Name, Node, shownIno } from "./node.ts";
 import { check, CStringBuffer, EMPTY, procPath } from "./system.ts";
 
 /** STATX_BASIC_STATS and STATX_BTIME. */
@@ -34,7 +35,8 @@ const PROBE = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
 /**
  * `f_type` of file systems whose attributes no server has to be asked for: ext, xfs, btrfs, tmpfs, f2fs, zfs, bcachefs,
  * squashfs, erofs, ramfs, iso9660, vfat, exfat. Of others the attributes are fetched a second time, from a descriptor,
- * and times of birth are not relied on: overlayfs changes them when it copies a file up. Source: `linux/magic.h`, `statfs(2)`.
+ * and times of birth are not relied on: overlayfs changes them when it copies a file up. Source: `linux/magic.h`,
+ * `statfs(2)`.
  */
 const LOCAL: ReadonlySet<number> = new Set([
   0xef53,
@@ -51,6 +53,9 @@ const LOCAL: ReadonlySet<number> = new Set([
   0x4d44,
   0x2011bab0,
 ]);
+
+/** How many names are remembered of a file besides the last one. */
+const NAMES = 4;
 
 /** How long the kernel may keep what it was told, s. */
 export interface Timeouts {
@@ -81,6 +86,9 @@ export class Tree {
   readonly #newName = new CStringBuffer();
   readonly #walked = new CStringBuffer();
   readonly #statfs = new Uint8Array(120);
+  readonly #handles: FileHandles = new FileHandles(this.libc);
+  /** Whether handles can be opened; undefined until there was one. */
+  #recalls: boolean | undefined;
   #nodes = new NodeTable<Node>();
 
   /** Opens the source. ENOENT, ENOTDIR, EACCES: it cannot be mirrored. */
@@ -88,7 +96,7 @@ export class Tree {
     const { libc } = this;
     this.timeouts = timeouts;
     this.#limit = limit;
-    this.descriptors = new Descriptors(libc, limit);
+    this.descriptors = new Descriptors(libc, limit, (node, fd) => this.#leave(node, fd));
     this.euid = libc.geteuid();
     this.egid = libc.getegid();
     const fd = libc.open(cstring(source), libc.O.PATH | libc.O.DIRECTORY | libc.O.CLOEXEC, 0);
@@ -226,13 +234,19 @@ export class Tree {
     const { parent } = node;
     const fd = this.#kept(node);
     if (fd < 0 && node.device.local && parent !== undefined) {
-      const dirfd = this.use(parent);
-      const r = libc.statx(dirfd, this.#walked.set(node.name), NAMED, STATX_MASK, st);
-      if (r < 0 || !this.#matches(node)) throw lost(node);
-      return node;
+      const dirfd = this.#follow(parent);
+      const r = dirfd < 0 ? dirfd : libc.statx(dirfd, this.#walked.set(node.name), NAMED, STATX_MASK, st);
+      if (r >= 0 && this.#matches(node)) return node;
     }
     check("statx", libc.statx(fd < 0 ? this.#walk(node) : fd, EMPTY, AT_EMPTY_PATH | flags, STATX_MASK, st));
     return node;
+  }
+
+  /** How much others than root may write to the node's file system, bytes; Infinity where a server decides that. */
+  room(node: Node, fd: number): number {
+    if (!node.device.local || this.libc.fstatfs(fd, this.#statfs) < 0) return Infinity;
+    const view = new DataView(this.#statfs.buffer);
+    return view.getUint32(8, true) * (view.getUint32(36, true) * 2 ** 32 + view.getUint32(32, true));
   }
 
   /** Takes over an O_PATH descriptor; answers its node, with the attributes in `st`. */
@@ -256,10 +270,16 @@ export class Tree {
     return new Node(device, inoOf(this.st), markOf(this.st, device));
   }
 
-  /** Notes a name that leads to the node. */
-  place(node: Node, dir: Node, name: string): void {
+  /** Notes a name that leads to the node; `several`: it has others. */
+  place(node: Node, dir: Node, name: string, several: boolean = this.st.nlink > 1): void {
     if (node === this.root) return;
-    if (node.parent === undefined) this.descriptors.unpin(node);
+    const { parent, name: before } = node;
+    if (parent === undefined) this.descriptors.unpin(node);
+    else if (node.type !== S_IFDIR && several && (parent !== dir || before !== name)) {
+      const ways = node.ways ??= { names: [] };
+      const others = ways.names.filter((other) => !isName(other, dir, name) && !isName(other, parent, before));
+      ways.names = [{ parent, name: before }, ...others].slice(0, NAMES);
+    }
     node.parent = dir;
     node.name = name;
   }
@@ -294,6 +314,8 @@ export class Tree {
 
   /** A name of a secured node was removed; `last`: it has no other. */
   lose(node: Node, dir: Node, name: string, last: boolean): void {
+    if (last) node.ways = undefined;
+    else if (node.ways !== undefined) node.ways.names = node.ways.names.filter((other) => !isName(other, dir, name));
     if (last || node.parent === dir && node.name === name) {
       node.parent = undefined;
       // Other names may lead to it, so it can be found again. Too many that merely may be in use are let go.
@@ -445,31 +467,96 @@ export class Tree {
     return fd >= 0 ? fd : node.open?.[0] ?? -1;
   }
 
-  /** Opens the node by way of the nearest folder above that has a descriptor. */
+  /** A folder's descriptor is closed for room. Others may rename the way to it, and a process may be working in it. */
+  #leave(node: Node, fd: number): void {
+    const wanted = node.type === S_IFDIR && node.device === this.root.device && node.ways === undefined;
+    if (!wanted || this.#recalls === false) return;
+    const handle = this.#handles.of(fd);
+    if (handle === undefined) return;
+    if (this.#recalls === undefined) {
+      const again = this.#reach(handle);
+      this.#recalls = again >= 0;
+      if (again < 0) return;
+      this.libc.close(again);
+    }
+    node.ways = { names: [], handle };
+  }
+
+  /** Opens what a handle on the source's file system leads to. */
+  #reach(handle: string): number {
+    const { libc } = this, { O } = libc;
+    // No O_PATH descriptor will do.
+    const root = libc.open(procPath(this.descriptors.get(this.root)), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+    if (root < 0) return root;
+    const fd = this.#handles.open(root, handle, O.PATH | O.NOFOLLOW | O.CLOEXEC);
+    libc.close(root);
+    return fd;
+  }
+
+  /** A new descriptor, which is kept if it is of the node; -1: it is not. */
+  #take(node: Node, fd: number): number {
+    const { libc } = this;
+    if (fd < 0) return -1;
+    if (libc.statx(fd, EMPTY, PROBE, STATX_MASK, this.st) < 0 || !this.#matches(node)) {
+      libc.close(fd);
+      return -1;
+    }
+    // Where the way runs in a circle it has one by now.
+    if (node.slot < 0) this.descriptors.put(node, fd);
+    else libc.close(fd);
+    return this.descriptors.get(node);
+  }
+
+  /** Opens the node by its name, by its handle, or by a name that it had. */
   #walk(node: Node): number {
-    const { libc, descriptors } = this;
+    const fd = this.#follow(node);
+    if (fd >= 0) return fd;
+    const { PATH, NOFOLLOW } = this.libc.O;
+    for (const { parent, name } of node.ways?.names ?? []) {
+      const dirfd = this.#follow(parent);
+      const found = dirfd < 0 ? -1 : this.#take(node, this.openat(dirfd, this.#walked.set(name), PATH | NOFOLLOW));
+      if (found < 0) continue;
+      this.place(node, parent, name);
+      return found;
+    }
+    throw lost(node);
+  }
+
+  /** Opens the node by way of the nearest folder above that has a descriptor or a handle; -1: none leads there. */
+  #follow(node: Node): number {
+    const { PATH, NOFOLLOW } = this.libc.O;
     const way: Node[] = [];
     let fd = -1;
     let at = node;
     // Where others move folders, what is known of them may run in a circle: a milestone is met again.
     let milestone: Node | undefined;
     for (; (fd = this.#kept(at)) < 0; at = at.parent) {
-      if (at.parent === undefined || at === milestone) throw lost(node);
+      if (at.parent === undefined || at === milestone) break;
       if ((way.length & way.length - 1) === 0) milestone = at;
       way.push(at);
     }
+    if (fd < 0) fd = this.#recall(at);
     for (let next = way.pop(); next !== undefined; next = way.pop()) {
-      const opened = this.openat(fd, this.#walked.set(next.name), libc.O.PATH | libc.O.NOFOLLOW);
-      if (opened === -ERRNO.ENOENT || opened === -ERRNO.ENOTDIR) throw lost(node);
-      check("openat", opened, next.name);
-      if (libc.statx(opened, EMPTY, PROBE, STATX_MASK, this.st) < 0 || !this.#matches(next)) {
-        libc.close(opened);
-        throw lost(node);
+      if (fd >= 0) {
+        const found = this.openat(fd, this.#walked.set(next.name), PATH | NOFOLLOW);
+        if (found !== -ERRNO.ENOENT && found !== -ERRNO.ENOTDIR) check("openat", found, next.name);
+        fd = this.#take(next, found);
       }
-      descriptors.put(next, fd = opened);
+      if (fd < 0) fd = this.#recall(next);
     }
     return fd;
   }
+
+  /** Opens the node by its handle; -1: it has none that leads to it. */
+  #recall(node: Node): number {
+    const handle = node.ways?.handle;
+    return handle === undefined ? -1 : this.#take(node, this.#reach(handle));
+  }
+}
+
+/** Whether it is this one. */
+function isName({ parent, name }: Name, dir: Node, of: string): boolean {
+  return parent === dir && name === of;
 }
 
 function lost(node: Node): FuseError {

@@ -14,7 +14,7 @@ const ACL = "system.posix_acl_";
 type Xattrs = Pick<Filesystem, "getxattr" | "setxattr" | "listxattr" | "removexattr">;
 
 /** The operations on extended attributes. */
-export function xattrs({ tree, identity }: Context): Required<Xattrs> {
+export function xattrs({ tree, identity, rootWrites }: Context): Required<Xattrs> {
   const { libc } = tree;
   const room = new Uint8Array(MAX);
   /** The path to a node, for the calls that take no descriptor. */
@@ -31,7 +31,8 @@ export function xattrs({ tree, identity }: Context): Required<Xattrs> {
 
     setxattr({ nodeid, name, value, flags, killSgid }, request) {
       const at = path(nodeid);
-      check("setxattr", identity.as(request, () => libc.setxattr(at, cstring(name), value, flags)), name);
+      const set = () => libc.setxattr(at, cstring(name), value, flags);
+      check("setxattr", identity.acts ? identity.as(request, set) : identity.spending(request.uid, set), name);
       // The kernel leaves it to a server run by root.
       if (killSgid) {
         tree.stat(tree.node(nodeid));
@@ -52,9 +53,11 @@ export function xattrs({ tree, identity }: Context): Required<Xattrs> {
       return request.uid === 0 ? found : found.filter((name) => !name.startsWith("trusted."));
     },
 
-    removexattr({ nodeid, name }, request) {
+    removexattr(args, request) {
+      const { nodeid, name } = args;
       const at = path(nodeid);
       check("removexattr", identity.as(request, () => libc.removexattr(at, cstring(name))), name);
+      rootWrites.removed(args, request);
     },
   };
 }

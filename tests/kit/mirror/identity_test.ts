@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import process from "node:process";
@@ -9,7 +9,7 @@ import { mirror } from "../../../src/kit/mirror.ts";
 import { Identity } from "../../../src/kit/mirror/identity.ts";
 import { code } from "../../support/errno.ts";
 import { test } from "../../support/harness.ts";
-import { FIFO, ROOT, Source, USER } from "./source.ts";
+import { connection, FIFO, ROOT, Source, USER } from "./source.ts";
 
 // Opened here, since it stays open.
 const c = libc();
@@ -28,12 +28,14 @@ function self(): { uid: string; gid: string; groups: string; capabilities: bigin
 }
 
 const CAP_DAC_OVERRIDE = 1n << 1n;
+const CAP_SYS_RESOURCE = 1n << 24n;
 const GUEST = { ...USER, pid: 0, groups: [7, 8] };
 
 test("Identity: what is made is made in the caller's name, with the server's rights", { needs }, () => {
   const before = self();
   const during = new Identity(c, false).making(GUEST, self);
-  assertEquals(during, { ...before, uid: "1000", gid: "100" });
+  const capabilities = before.capabilities & ~CAP_SYS_RESOURCE;
+  assertEquals(during, { ...before, uid: "1000", gid: "100", capabilities });
   assertEquals(self(), before);
   assertEquals(new Identity(c, false).as(GUEST, self), before);
 });
@@ -80,6 +82,66 @@ test("Identity: a user that the server may not be is EPERM, and nothing is calle
     c.syscall = real;
   }
   assertEquals([called, self()], [false, before]);
+});
+
+/** A process that has CAP_SYS_RESOURCE, whether or not this one has: what it may do, for the time of a call. */
+async function withResource(body: (effective: () => number) => void | Promise<void>): Promise<void> {
+  const [capget, capset] = c.architecture === "x86_64" ? [125, 126] : [90, 91];
+  const real = c.syscall;
+  const bit = Number(CAP_SYS_RESOURCE);
+  let has = bit;
+  c.syscall = (number, args) => {
+    if (number !== capget && number !== capset) return real.call(c, number, args);
+    const effective = new DataView(c.memory(args[1], 4).slice().buffer);
+    const memory = c.memory(args[1], 4);
+    const mine = effective.getUint32(0, true) & bit;
+    if (number === capset) [has, memory[3]] = [mine, memory[3] & ~(bit >> 24)];
+    const result = real.call(c, number, args);
+    memory[3] = memory[3] & ~(bit >> 24) | (number === capset ? mine : has) >> 24;
+    return result;
+  };
+  try {
+    await body(() => has);
+  } finally {
+    c.syscall = real;
+  }
+}
+
+test(
+  "Identity: space is taken in the caller's name, with the server's rights but the one to more of it",
+  { needs },
+  async () => {
+    await withResource((effective) => {
+      const before = self();
+      const { capabilities: all } = before;
+      const identity = new Identity(c, false);
+      const during = identity.spending(GUEST.uid, () => ({ ...self(), resource: effective() }));
+      assertEquals(during, { ...before, uid: "1000", capabilities: all & ~CAP_SYS_RESOURCE, resource: 0 });
+      assertEquals(identity.making(GUEST, effective), 0);
+      assertGreater(effective(), 0);
+      assertEquals(identity.spending(0, effective), effective());
+    });
+  },
+);
+
+test("mirror: while it is served, the thread has no right to more space than others", { needs }, async () => {
+  await withResource(async (effective) => {
+    const all = effective();
+    await using s = await Source.make();
+    await using other = await Source.make();
+    const seen = [effective()];
+    for (const { mirror } of [s, other, s]) {
+      mirror.init!(connection([]));
+      seen.push(effective());
+    }
+    s.mkdir("d", { by: USER });
+    seen.push(effective());
+    for (const { mirror } of [s, s, other]) {
+      mirror[Symbol.dispose]();
+      seen.push(effective());
+    }
+    assertEquals(seen, [all, 0, 0, 0, 0, 0, 0, all]);
+  });
 });
 
 test("mirror: what is made is its owner's from the first moment on", { needs }, async () => {

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { libc } from "../../../ffi/load.ts";
 import { ROOT_ID } from "../../../src/fs/types.ts";
 import { code } from "../../support/errno.ts";
@@ -7,7 +7,7 @@ import { test } from "../../support/harness.ts";
 import { bytes, FIFO, SELF, Source } from "./source.ts";
 
 // Opened here, since it stays open.
-libc();
+const c = libc();
 
 const FS_IOC_GETFLAGS = 0x80086601, FS_IOC_SETFLAGS = 0x40086602;
 
@@ -82,4 +82,38 @@ test("mirror readOnly: all else works", async () => {
   };
   assertEquals(["ok", "ENOTTY", "EOPNOTSUPP"].includes(code(() => s.fs.ioctl(flags, SELF))), true);
   s.release(fh);
+});
+
+test("mirror readOnly: files and folders of the source keep their times of access", async () => {
+  await using s = await Source.make({ readOnly: true });
+  await mkdir(s.join("d"));
+  await writeFile(s.join("f"), "content");
+  const names = ["d", "f"];
+  // Before the last change, so that mounts with `relatime` would move it too.
+  for (const name of names) await utimes(s.join(name), 1000, new Date());
+  const fh = s.open(s.id("f"), s.O.RDONLY);
+  assertEquals(s.read(fh), "content");
+  s.release(fh);
+  assertEquals(s.names(s.id("d")), [".", ".."]);
+  for (const name of names) assertEquals([name, (await stat(s.join(name))).atimeMs], [name, 1_000_000]);
+});
+
+test("mirror readOnly: what is not the server's own is read all the same", async () => {
+  await using s = await Source.make({ readOnly: true });
+  await mkdir(s.join("d"));
+  await writeFile(s.join("f"), "content");
+  const { openat } = c;
+  let refused = 0;
+  c.openat = (dirfd, path, flags, mode) => {
+    if (!(flags & c.O.NOATIME)) return openat.call(c, dirfd, path, flags, mode);
+    refused++;
+    return -1;
+  };
+  try {
+    const fh = s.open(s.id("f"), s.O.RDONLY);
+    assertEquals([s.read(fh), s.names(s.id("d")), refused], ["content", [".", ".."], 2]);
+    s.release(fh);
+  } finally {
+    c.openat = openat;
+  }
 });

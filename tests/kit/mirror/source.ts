@@ -38,6 +38,14 @@ export function connection(flags: string[], device?: { major: number; minor: num
 export const [FIFO, CHR, DIR, REG, LNK, SOCK] = [0o010000, 0o020000, 0o040000, 0o100000, 0o120000, 0o140000];
 export const [NOREPLACE, EXCHANGE, WHITEOUT] = [1, 2, 4];
 
+/** Until it is disposed, no handles of files are opened, as where the server may not. */
+export function withoutHandles(): Disposable {
+  const c = libc(), { syscall } = c;
+  const openByHandleAt = c.architecture === "x86_64" ? 304 : 265;
+  c.syscall = (number, args) => number === openByHandleAt ? -1n : syscall.call(c, number, args);
+  return { [Symbol.dispose]: () => void (c.syscall = syscall) };
+}
+
 /** The mirror answers in the same turn. */
 type Called = { [K in keyof Filesystem]-?: (...args: Parameters<NonNullable<Filesystem[K]>>) => Answer<K> };
 type Answer<K extends keyof Filesystem> = K extends "readdir" ? Iterable<DirEntry>
