@@ -12,6 +12,7 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
 import { setsTimes, timespecs } from "../fs/times.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
 import { suidgidToDrop } from "../suidgid.ts";
+import type { Appender } from "./append.ts";
 import type { ExtentMap } from "./extents.ts";
 import type { Room } from "./room.ts";
 import { type Access, check, type Host, identify, isPlain, reopen, type Source } from "./source.ts";
@@ -21,6 +22,7 @@ import { go, type Steps } from "./steps.ts";
 /** Who keeps the ids: what a backing file asks of the registry. */
 export interface BackingOwner extends Host {
   readonly room: Room;
+  readonly appender: Appender;
   /** A backing file is closed, or about to be: its id, if it has one, is given back. */
   closing(file: BackingFile): void;
   /** What its last handle left could not be handed over. */
@@ -290,11 +292,16 @@ export class BackingFile implements Backing {
     // The kernel counts the end by a size that may be old; pages of its cache know their place.
     const append = !fromCache && (flags & libc.O.APPEND) !== 0;
     if (this.map !== null && this.#fd < 0) return this.map.write(data, append ? this.map.size : offset);
-    const at = append ? this.#statx().size : offset;
     const n = this.growing === null
-      ? libc.pwrite(this.#fd, data, data.length, at)
-      : this.growing(() => libc.pwrite(this.#fd, data, data.length, at), data.length);
+      ? this.#put(data, offset, append)
+      : this.growing(() => this.#put(data, offset, append), data.length);
     return check("pwrite", n);
+  }
+
+  #put(data: Uint8Array, offset: number, append: boolean): number {
+    const { libc, appender } = this.owner;
+    if (append) return appender.append(this.#fd, data, () => this.#statx().size);
+    return libc.pwrite(this.#fd, data, data.length, offset);
   }
 
   fsync(datasync: boolean): void {

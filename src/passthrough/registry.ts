@@ -17,6 +17,7 @@ import type { Device } from "../device.ts";
 import { ERRNO, type ErrnoName, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs } from "../fs/types.ts";
+import { Appender } from "./append.ts";
 import { BackingFile, type BackingOwner } from "./backing.ts";
 import { processOf } from "./process.ts";
 import { Room } from "./room.ts";
@@ -92,6 +93,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   readonly libc: Libc;
   readonly minor: number | undefined;
   readonly room: Room;
+  readonly appender: Appender;
   readonly #device: Device;
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
@@ -128,6 +130,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     this.libc = libc;
     this.minor = minor;
     this.room = new Room(libc);
+    this.appender = new Appender(libc);
     this.#device = device;
     this.#maxStackDepth = maxStackDepth;
     this.#hooks = hooks;

@@ -107,6 +107,31 @@ assert os.write(end, b"!") == 1
     assertEquals((await openFds()).size, before);
   });
 
+  bothWays("appends from both sides lose nothing", async () => {
+    const attr = { mode: 0o100666, size: 0 };
+    await using p = await place({ a: (files, _args, dir) => ({ backing: files.register(dir.join("a")) }) }, {
+      passthrough,
+    }, { getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o40777 } : attr }) });
+    await writeFile(p.dir.join("a"), "");
+    await p.python(`
+def append(name, mark):
+    fd = os.open(name, os.O_WRONLY | os.O_APPEND)
+    for i in range(3000): assert os.write(fd, mark * 16) == 16
+    os._exit(0)
+children = []
+for name, mark in (("a", b"m"), ("a", b"n"), (${JSON.stringify(p.dir.join("a"))}, b"o"), (${
+      JSON.stringify(p.dir.join("a"))
+    }, b"p")):
+    pid = os.fork()
+    if pid == 0: append(name, mark)
+    children.append(pid)
+for pid in children: assert os.waitpid(pid, 0)[1] == 0
+`);
+    const lines = (await readFile(p.dir.join("a"), "latin1")).match(/.{16}/g)!;
+    const counts = ["m", "n", "o", "p"].map((mark) => lines.filter((line) => line === mark.repeat(16)).length);
+    assertEquals([...counts, lines.length], [3000, 3000, 3000, 3000, 12000]);
+  });
+
   bothWays("looking for data moves no position of the author's descriptor", async () => {
     using own = new Memfds();
     const fd = own.file("0123456789");
