@@ -269,7 +269,11 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const data = asked?.loose ? asked : file.loose ? null : file;
     const served = asked === null ? null : data ?? file;
     if (served !== null && (id === 0 || direct)) this.#blaming(nodeid, () => served.forServing());
-    if (asked !== null && file.coherent && flags & O.TRUNC) file.truncate(0);
+    if (asked !== null && file.coherent) {
+      if (flags & O.TRUNC) file.truncate(0);
+      // What the kernel takes for the end of the file it does not read beyond, nor do programs that look first.
+      if (!this.#isNew(flags)) this.#hooks.stale?.(nodeid);
+    }
     inode.backing = file;
     inode.handles++;
     inode.backed++;
@@ -290,8 +294,6 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return { ...handle, openFlags, backingId: id, served: direct ? served : null, cached: false };
     }
     if (cached) inode.cached++;
-    // What it takes for the end of the file it does not read beyond.
-    if (asked !== null && file.coherent && !this.#isNew(flags)) this.#hooks.stale?.(nodeid);
     return { ...handle, openFlags: unflushed ? FOPEN_NOFLUSH : 0, backingId: 0, served, cached };
   }
 

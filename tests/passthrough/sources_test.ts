@@ -162,7 +162,8 @@ print(os.fstat(fd).st_atime_ns, os.fstat(fd).st_mtime_ns, os.stat(${JSON.stringi
       passthrough,
     }, { lookup: () => ({ nodeid: 2, attr, attrTimeout: 3600, entryTimeout: 3600 }) });
     await writeFile(p.dir.join("a"), "hello");
-    assertEquals(await p.python(`print(os.read(os.open("a", os.O_RDONLY), 9).decode())`), "hello");
+    const script = `fd = os.open("a", os.O_RDONLY); print(os.fstat(fd).st_size, os.read(fd, 9).decode())`;
+    assertEquals(await p.python(script), "5 hello");
   });
 
   bothWays("a large copy comes in pieces, so that others have their turn", async () => {
