@@ -23,10 +23,7 @@ export interface Backing extends Disposable {
   readonly id: number;
   /** Open handles, of all inodes that it backs. */
   readonly refs: number;
-  /**
-   * What openers may do, which the session sees to, since the kernel does not look. "read" becomes "read-write" where
-   * somebody who has it open was answered another backing file of the same file that may be written.
-   */
+  /** What who is answered it may do, which the session sees to, since the kernel does not look. */
   readonly access: "read" | "read-write";
   /** Whether it is in use. */
   readonly state: BackingState;

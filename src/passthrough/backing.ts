@@ -14,6 +14,7 @@ import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from
 import { suidgidToDrop } from "../suidgid.ts";
 import type { Appender } from "./append.ts";
 import type { ExtentMap } from "./extents.ts";
+import { Held } from "./held.ts";
 import type { Room } from "./room.ts";
 import { type Access, check, type Host, identify, isPlain, reopen, type Source } from "./source.ts";
 import type { Staged } from "./staged.ts";
@@ -49,8 +50,8 @@ export class BackingFile implements Backing {
   /** Makes the calls by which it grows; null: nobody cares. */
   readonly growing: Growing | null;
   readonly map: ExtentMap | null;
-  /** Stands for it where it must not be kept alive. */
-  readonly token: object = {};
+  /** Its descriptor, which outlives it where it is lost. */
+  readonly held: Held;
   /** What is handed over once it is closed. */
   readonly staged: Staged | null;
   /** The kernel's number; 0: it has none. */
@@ -60,10 +61,10 @@ export class BackingFile implements Backing {
   nodeid = 0;
   mode: BackingMode;
   reason: string | null;
-  #access: Access;
-  #fd: number;
-  /** The descriptor is ours to close. */
-  #owned: boolean;
+  /** What who is answered it may do. */
+  readonly access: Access;
+  /** Somebody who has it open was answered another one of the same file, which may be written. */
+  #widened = false;
   /** The descriptor can be written. */
   #writes: boolean;
   /** A loose descriptor can be read and written by the session. */
@@ -86,10 +87,9 @@ export class BackingFile implements Backing {
     readonly growing?: Growing;
   }) {
     this.owner = owner;
-    this.#fd = fd;
-    this.#owned = owned;
+    this.held = new Held(fd, owned, staged);
     this.#writes = writes;
-    this.#access = access;
+    this.access = access;
     this.map = map;
     this.staged = staged;
     this.autoClose = options.autoClose;
@@ -103,11 +103,12 @@ export class BackingFile implements Backing {
 
   /** The descriptor that its data lies in; -1: in those of an extent map. */
   get fd(): number {
-    return this.#fd;
+    return this.held.fd;
   }
 
-  get access(): Access {
-    return this.#access;
+  /** Whether anybody may write it. */
+  get writable(): boolean {
+    return this.access === "read-write" || this.#widened;
   }
 
   get state(): BackingState {
@@ -123,6 +124,7 @@ export class BackingFile implements Backing {
   /** A handle of it was released. The promise, where a commit takes its time, resolves when it has ended. */
   release(): Promise<void> | null {
     if (--this.refs > 0) return null;
+    this.#widened = false;
     this.#unwanted ||= this.autoClose;
     return this.#finish();
   }
@@ -204,8 +206,7 @@ export class BackingFile implements Backing {
     if (this.#closed) return;
     this.#closed = true;
     this.owner.closing(this);
-    if (this.staged !== null) this.staged.close();
-    else if (this.#owned) this.owner.libc.close(this.#fd);
+    this.held.release(this.owner.libc);
     this.#gone?.resolve();
   }
 
@@ -217,26 +218,24 @@ export class BackingFile implements Backing {
 
   /** Goes over to another descriptor of the same file, which is ours. */
   #use(fd: number, writes: boolean): void {
-    if (this.#owned) this.owner.libc.close(this.#fd);
-    this.#fd = fd;
-    this.#owned = true;
+    this.held.replace(this.owner.libc, fd);
     this.#writes = writes;
   }
 
   /** Makes sure that its descriptor can write, as its openers may. ETXTBSY, EROFS and the like: the file cannot now. */
   forWriting(): void {
-    if (this.#writes || this.#fd < 0 || this.loose) return;
-    this.#use(check("open", reopen(this.owner.libc, this.#fd, "read-write")), true);
+    if (this.#writes || this.fd < 0 || this.loose) return;
+    this.#use(check("open", reopen(this.owner.libc, this.fd, "read-write")), true);
   }
 
   /** Makes sure that the session can move its data. ELOOP: it lies in the mount itself. */
   forServing(): void {
-    if (this.#ready || this.#fd < 0) return;
+    if (this.#ready || this.fd < 0) return;
     const { owner } = this, { libc } = owner;
     // What is none fails where it is used.
-    const flags = libc.fcntl(this.#fd, F_GETFL, 0);
+    const flags = libc.fcntl(this.fd, F_GETFL, 0);
     if (flags >= 0) {
-      identify(owner, this.#fd);
+      identify(owner, this.fd);
       if (!isPlain(libc, flags)) this.#reopen(flags);
     }
     this.#ready = true;
@@ -245,15 +244,20 @@ export class BackingFile implements Backing {
   /** Goes over to a descriptor of ours, if one can be had that may do what this one may by its flags. */
   #reopen(flags: number): void {
     const { libc } = this.owner;
-    const writes = (flags & libc.O.ACCMODE) !== libc.O.RDONLY;
-    const own = reopen(libc, this.#fd, writes ? "read-write" : "read");
+    // One that only names its file says nothing of who may do what.
+    const writes = (flags & libc.O.ACCMODE) !== libc.O.RDONLY || (flags & libc.O.PATH) !== 0 && this.writable;
+    const own = reopen(libc, this.fd, writes ? "read-write" : "read");
     if (own >= 0) this.#use(own, writes);
+    else if (flags & libc.O.PATH) {
+      const reading = reopen(libc, this.fd, "read");
+      if (reading >= 0) this.#use(reading, false);
+    }
   }
 
   /** Whether another one is of the same file. */
   isSame(other: BackingFile): boolean {
-    if (this.#fd < 0 || other.#fd < 0 || this.staged !== null || other.staged !== null) return false;
-    const mine = identify(this.owner, this.#fd), theirs = identify(this.owner, other.#fd);
+    if (this.fd < 0 || other.fd < 0 || this.staged !== null || other.staged !== null) return false;
+    const mine = identify(this.owner, this.fd), theirs = identify(this.owner, other.fd);
     return mine.ino === theirs.ino && mine.bigIno === theirs.bigIno && mine.devMajor === theirs.devMajor &&
       mine.devMinor === theirs.devMinor;
   }
@@ -262,13 +266,15 @@ export class BackingFile implements Backing {
   widen(other: BackingFile): void {
     const { libc } = this.owner;
     // What can be written already need not be opened again, which may be refused by now.
-    const fd = other.#writes ? libc.fcntl(other.#fd, F_DUPFD_CLOEXEC, 0) : reopen(libc, other.#fd, "read-write");
-    this.#use(check(other.#writes ? "fcntl" : "open", fd), true);
-    this.#access = "read-write";
+    const known = other.#writes && !other.loose;
+    const fd = known ? libc.fcntl(other.fd, F_DUPFD_CLOEXEC, 0) : reopen(libc, other.fd, "read-write");
+    this.#use(check(known ? "fcntl" : "open", fd), true);
+    this.#widened = true;
   }
 
   #refuseWriting(): void {
-    if (this.#access === "read") throw new FuseError("EACCES", "the backing file is registered for reading");
+    if (!this.writable) throw new FuseError("EACCES", "the backing file is registered for reading");
+    this.forServing();
     this.forWriting();
   }
 
@@ -277,9 +283,9 @@ export class BackingFile implements Backing {
   read(offset: number, size: number): Awaitable<Uint8Array> {
     const { libc, room } = this.owner;
     const into = room.take(size);
-    const n = this.map !== null && this.#fd < 0
+    const n = this.map !== null && this.fd < 0
       ? this.map.read(into, offset, size)
-      : check("pread", libc.pread(this.#fd, into, size, offset));
+      : check("pread", libc.pread(this.fd, into, size, offset));
     // Others are answered before a promise is: what it reads into is its own.
     if (n instanceof Promise) return n.then((n) => into.subarray(0, n));
     room.give(into);
@@ -291,7 +297,7 @@ export class BackingFile implements Backing {
     if (killSuidgid && data.length > 0) this.killSuidgid(caller);
     // The kernel counts the end by a size that may be old; pages of its cache know their place.
     const append = !fromCache && (flags & libc.O.APPEND) !== 0;
-    if (this.map !== null && this.#fd < 0) return this.map.write(data, append ? this.map.size : offset);
+    if (this.map !== null && this.fd < 0) return this.map.write(data, append ? this.map.size : offset);
     const n = this.growing === null
       ? this.#put(data, offset, append)
       : this.growing(() => this.#put(data, offset, append), data.length);
@@ -300,19 +306,20 @@ export class BackingFile implements Backing {
 
   #put(data: Uint8Array, offset: number, append: boolean): number {
     const { libc, appender } = this.owner;
-    if (append) return appender.append(this.#fd, data, () => this.#statx().size);
-    return libc.pwrite(this.#fd, data, data.length, offset);
+    if (append) return appender.append(this.fd, data, () => this.#statx().size);
+    return libc.pwrite(this.fd, data, data.length, offset);
   }
 
   fsync(datasync: boolean): void {
+    this.forServing();
     const { libc } = this.owner;
-    if (this.#fd < 0) this.map!.sync(datasync);
-    else check("fsync", datasync ? libc.fdatasync(this.#fd) : libc.fsync(this.#fd));
+    if (this.fd < 0) this.map!.sync(datasync);
+    else check("fsync", datasync ? libc.fdatasync(this.fd) : libc.fsync(this.fd));
   }
 
   fallocate(mode: number, offset: number, length: number): Awaitable<void> {
     this.#refuseWriting();
-    if (this.#fd < 0) {
+    if (this.fd < 0) {
       if ((mode & ~FALLOC_FL_KEEP_SIZE) === 0) {
         return this.map!.allocateRange(offset, length, mode === FALLOC_FL_KEEP_SIZE);
       }
@@ -320,52 +327,53 @@ export class BackingFile implements Backing {
       throw new FuseError("EOPNOTSUPP");
     }
     this.staged?.touch();
-    check("fallocate", this.owner.libc.fallocate(this.#fd, mode, offset, length));
+    check("fallocate", this.owner.libc.fallocate(this.fd, mode, offset, length));
   }
 
   lseek(offset: number, whence: number): Awaitable<number> {
-    if (this.#fd < 0) return this.map!.seek(offset, whence);
+    if (this.fd < 0) return this.map!.seek(offset, whence);
     // Somebody may be reading or writing where the author's descriptor stands.
-    if (!this.#owned) this.#reopen(this.owner.libc.fcntl(this.#fd, F_GETFL, 0));
-    return check("lseek", this.owner.libc.lseek(this.#fd, offset, whence));
+    if (!this.held.owned) this.#reopen(this.owner.libc.fcntl(this.fd, F_GETFL, 0));
+    return check("lseek", this.owner.libc.lseek(this.fd, offset, whence));
   }
 
   copyTo(offset: number, to: unknown, toOffset: number, length: number): Awaitable<number> {
     const { libc } = this.owner;
-    if (!(to instanceof BackingFile) || this.#fd < 0 || to.#fd < 0) throw new FuseError("EOPNOTSUPP");
+    if (!(to instanceof BackingFile) || this.fd < 0 || to.fd < 0) throw new FuseError("EOPNOTSUPP");
+    this.forServing();
     to.#refuseWriting();
-    const n = libc.copyFileRange(this.#fd, offset, to.#fd, toOffset, Math.min(length, COPY), 0);
+    const n = libc.copyFileRange(this.fd, offset, to.fd, toOffset, Math.min(length, COPY), 0);
     return check("copy_file_range", n);
   }
 
   truncate(size: number): void {
     // SETATTR comes without an open for writing.
     this.#refuseWriting();
-    if (this.#fd < 0) this.map!.truncate(size);
+    if (this.fd < 0) this.map!.truncate(size);
     else if (this.staged !== null) this.staged.truncate(size);
-    else check("ftruncate", this.owner.libc.ftruncate(this.#fd, size));
+    else check("ftruncate", this.owner.libc.ftruncate(this.fd, size));
   }
 
   /** Clears the set-id bits that a write by this caller ends. Others may set them in the file at any time. */
   killSuidgid(caller: Request): void {
-    if (this.#fd < 0 || this.#access === "read") return;
+    if (this.fd < 0 || !this.writable) return;
     const stat = this.#statx();
     const drop = suidgidToDrop(stat, caller);
-    if (drop !== 0) this.owner.libc.fchmod(this.#fd, stat.mode & 0o7777 & ~drop);
+    if (drop !== 0) this.owner.libc.fchmod(this.fd, stat.mode & 0o7777 & ~drop);
   }
 
   /** The times that its author has agreed to. */
   setTimes(args: SetattrArgs): void {
-    if (this.#fd < 0 || this.#access === "read" || !setsTimes(args)) return;
+    if (this.fd < 0 || !this.writable || !setsTimes(args)) return;
     const times = timespecs(args);
     if (this.staged !== null) return this.staged.setTimes(times);
     // The path of AT_EMPTY_PATH is enough since Linux 5.8 alone.
-    check("utimensat", this.owner.libc.utimensat(-1, cstring(`/proc/self/fd/${this.#fd}`), times, 0));
+    check("utimensat", this.owner.libc.utimensat(-1, cstring(`/proc/self/fd/${this.fd}`), times, 0));
   }
 
   /** The author's attributes, with what the file itself says. */
   attributes(attr: Attr): Attr {
-    if (this.#fd < 0) {
+    if (this.fd < 0) {
       const { size } = this.map!;
       return { ...attr, size, blocks: Math.ceil(size / 512) };
     }
@@ -374,7 +382,7 @@ export class BackingFile implements Backing {
   }
 
   #statx(): Stat {
-    check("statx", this.owner.libc.statx(this.#fd, EMPTY, AT_EMPTY_PATH, STATX_BASIC_STATS, this.#stat));
+    check("statx", this.owner.libc.statx(this.fd, EMPTY, AT_EMPTY_PATH, STATX_BASIC_STATS, this.#stat));
     return this.#stat;
   }
 }

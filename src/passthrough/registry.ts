@@ -19,9 +19,10 @@ import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughSt
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs } from "../fs/types.ts";
 import { Appender } from "./append.ts";
 import { BackingFile, type BackingOwner } from "./backing.ts";
+import type { Held } from "./held.ts";
 import { processOf } from "./process.ts";
 import { Room } from "./room.ts";
-import { type Access, openSource, type Source } from "./source.ts";
+import { type Access, openSource } from "./source.ts";
 
 /** How an open is to be answered. */
 interface Decision {
@@ -34,6 +35,8 @@ interface Decision {
   readonly cached: boolean;
   /** What this handle keeps open: the inode's. */
   readonly holds: BackingFile | null;
+  /** And its own, where that is another one. */
+  readonly own: BackingFile | null;
   /** close(2) by a thread, of a handle that stages what is written. */
   readonly flush?: (thread: number) => Awaitable<void>;
 }
@@ -58,6 +61,7 @@ const PLAIN: Decision = Object.freeze({
   tracked: false,
   cached: true,
   holds: null,
+  own: null,
 });
 const DIRECT: Decision = Object.freeze({ ...PLAIN, tracked: true, cached: false });
 const MAPPABLE: Decision = Object.freeze({ ...PLAIN, tracked: true });
@@ -80,14 +84,6 @@ export interface RegistryHooks {
   mistaken?(error: unknown, nodeid: number): void;
 }
 
-/** What the handshake came to. */
-export interface Agreed {
-  /** The author does not ask for closes, and the kernel can be told so with each open. */
-  readonly unflushed?: boolean;
-  /** A handle past the page cache can be mapped and shared, which brings its inode into the cache. */
-  readonly mappable?: boolean;
-}
-
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
 export class PassthroughRegistry implements Passthrough, BackingOwner, Disposable {
   readonly libc: Libc;
@@ -98,10 +94,10 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   readonly #inodes = new Map<number, OpenInode>();
   readonly #files = new Set<BackingFile>();
   /** Those that no open has answered yet. */
-  readonly #unused = new Map<BackingFile["token"], WeakRef<BackingFile>>();
+  readonly #unused = new Map<Held, WeakRef<BackingFile>>();
   /** Whoever registered one and lost it, say by throwing, can answer it no more. */
-  readonly #dropped = new FinalizationRegistry<{ token: BackingFile["token"]; source: Source }>((lost) => {
-    if (this.#unused.delete(lost.token)) this.#discard(lost.source);
+  readonly #dropped = new FinalizationRegistry<Held>((held) => {
+    if (this.#unused.delete(held)) held.release(this.libc);
   });
   readonly #map = new Uint8Array(fuse_backing_map.size);
   readonly #mapView = new DataView(this.#map.buffer);
@@ -118,7 +114,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   #unprivileged = false;
   #ended = false;
   #staged = false;
-  #agreed: Agreed = {};
+  #unflushed = false;
   /** Files whose commits the end of the session waits for. */
   readonly #late = new Set<BackingFile>();
   readonly #gaveUp = deferred<void>();
@@ -150,10 +146,13 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     };
   }
 
-  /** The handshake is done: `reason` is null where passthrough was agreed on. */
-  enable(reason: string | null, agreed: Agreed = {}): void {
+  /**
+   * The handshake is done: `reason` is null where passthrough was agreed on; `unflushed`: the author does not ask for
+   * closes, and the kernel can be told so with each open.
+   */
+  enable(reason: string | null, unflushed = false): void {
     this.#unavailable = reason;
-    this.#agreed = agreed;
+    this.#unflushed = unflushed;
   }
 
   /** Whether closes have to come in, for files that are staged. */
@@ -166,8 +165,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const opened = openSource(this, source, { access, coherent });
     if (opened.staged !== null) this.#staged = true;
     const file = new BackingFile(this, opened, { autoClose, coherent, loose: false });
-    this.#unused.set(file.token, new WeakRef(file));
-    this.#dropped.register(file, { token: file.token, source: opened }, file.token);
+    this.#unused.set(file.held, new WeakRef(file));
+    this.#dropped.register(file, file.held, file.held);
     return file;
   }
 
@@ -175,14 +174,9 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (this.#ended) throw new FuseError("ENODEV", "cannot register a backing file: the session has ended");
   }
 
-  #discard({ fd, owned, staged }: Source): void {
-    if (staged !== null) staged.close();
-    else if (owned) this.libc.close(fd);
-  }
-
   /** It can no longer be lost: it is open, or closed. */
   #keep(file: BackingFile): void {
-    if (this.#unused.delete(file.token)) this.#dropped.unregister(file.token);
+    if (this.#unused.delete(file.held)) this.#dropped.unregister(file.held);
   }
 
   /** The backing file that an open answers. */
@@ -214,13 +208,12 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     }
     // A new inode has nothing of what had its number before.
     if (inode.backed === 0 && this.#isNew(flags)) inode.backing = null;
-    let decision: Decision | null = null;
     try {
-      return decision = this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
+      return this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
     } finally {
       this.#forget(nodeid, inode);
-      // A second backing file of one inode is not used, but a descriptor as it is is its handle's.
-      if (asked !== null && asked.refs === 0 && asked.autoClose && decision?.backed !== asked) asked.close();
+      // A second backing file of one inode is not used.
+      if (asked !== null && asked.refs === 0 && asked.autoClose) asked.close();
     }
   }
 
@@ -253,8 +246,9 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const file = inode.backing ?? asked;
     const mode = flags & O.ACCMODE, reading = mode === O.RDONLY;
     // A close of what can be mapped and written brings its pages to the server, which must not be left out.
-    const unflushed = this.#agreed.unflushed === true && reading;
-    const cached = !direct || this.#agreed.mappable === true && mode !== O.WRONLY;
+    const unflushed = this.#unflushed && reading;
+    // What goes past the page cache comes to it by a mapping, and beside an id it could not be mapped.
+    const cached = !direct || mode !== O.WRONLY;
     if (file === null) {
       inode.handles++;
       if (cached) inode.cached++;
@@ -263,14 +257,17 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return unflushed ? MAPPABLE_UNFLUSHED : MAPPABLE;
     }
     this.#admit(inode, file, asked, flags);
+    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
+    const own = asked !== null && asked !== file && (asked.loose || file.loose) ? asked : null;
+    const mine = own ?? file;
+    const data = mine.loose && asked !== mine ? null : mine;
+    const served = asked === null ? null : data;
+    if (asked !== null && (!reading || flags & O.TRUNC)) mine.forWriting();
     // An open that did not ask has a part in what the others have, and no more.
     const id = inode.passed > 0 ? file.id : asked === null ? 0 : this.#idOf(inode, file);
-    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
-    const data = asked?.loose ? asked : file.loose ? null : file;
-    const served = asked === null ? null : data ?? file;
     if (served !== null && (id === 0 || direct)) this.#blaming(nodeid, () => served.forServing());
-    if (asked !== null && file.coherent) {
-      if (flags & O.TRUNC) file.truncate(0);
+    if (asked !== null && mine.coherent) {
+      if (flags & O.TRUNC) mine.truncate(0);
       // What the kernel takes for the end of the file it does not read beyond, nor do programs that look first.
       if (!this.#isNew(flags)) this.#hooks.stale?.(nodeid);
     }
@@ -279,18 +276,22 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     inode.backed++;
     this.#keep(file);
     this.#files.add(file);
-    if (data !== null) this.#files.add(data);
     file.retain(nodeid);
-    if (this.#isNew(flags) || asked !== null && flags & O.TRUNC) file.staged?.made();
-    const flush = reading ? undefined : this.#stageWriter(file, id !== 0 && mode === O.RDWR, thread);
-    const handle = { backed: data, tracked: true, holds: file, ...flush && { flush } };
+    if (own !== null) {
+      this.#keep(own);
+      this.#files.add(own);
+      own.retain(nodeid);
+    }
+    if (this.#isNew(flags) || asked !== null && flags & O.TRUNC) mine.staged?.made();
+    const flush = reading ? undefined : this.#stageWriter(mine, id !== 0 && mode === O.RDWR, thread);
+    const handle = { backed: data, tracked: true, holds: file, own, ...flush && { flush } };
     if (id !== 0) {
       inode.passed++;
       // The one way to move a handle's data ourselves beside those of the kernel.
-      const own = asked === null || direct;
+      const past = asked === null || direct;
       // Nothing of it is in the page cache, to be brought to the server.
-      const quiet = this.#agreed.unflushed && flush === undefined ? FOPEN_NOFLUSH : 0;
-      const openFlags = FOPEN_PASSTHROUGH | quiet | (own ? FOPEN_DIRECT_IO : 0);
+      const quiet = this.#unflushed && flush === undefined ? FOPEN_NOFLUSH : 0;
+      const openFlags = FOPEN_PASSTHROUGH | quiet | (past ? FOPEN_DIRECT_IO : 0);
       return { ...handle, openFlags, backingId: id, served: direct ? served : null, cached: false };
     }
     if (cached) inode.cached++;
@@ -307,9 +308,9 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return;
     }
     if (mode === O.RDONLY && !(flags & O.TRUNC)) return;
-    if (asked.access === "read-write" && file.access === "read" && file.isSame(asked)) file.widen(asked);
-    if (asked.access === "read" || file.access === "read") throw new FuseError("EACCES", READ_ONLY);
-    file.forWriting();
+    if (asked.access === "read") throw new FuseError("EACCES", READ_ONLY);
+    if (!file.writable && file.isSame(asked)) file.widen(asked);
+    if (!file.writable) throw new FuseError("EACCES", READ_ONLY);
   }
 
   /** A handle that writes to a staged file: what its close(2) does; undefined of other files. */
@@ -383,9 +384,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (decision !== null && decision.backingId !== 0) inode.passed--;
     else if (decision === null || decision.cached) inode.cached--;
     const file = decision === null ? null : decision.holds;
-    // A descriptor as it is goes with its handle, save where it is the inode's.
-    const own = decision === null ? null : decision.backed;
-    if (own !== null && own !== file) own.close();
+    if (decision !== null && decision.own !== null) void decision.own.release();
     if (file !== null) {
       inode.backed--;
       const closed = () => {
@@ -410,7 +409,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   changing({ nodeid, size }: SetattrArgs): void {
     if (size === undefined) return;
     const file = this.#inodes.get(nodeid)?.backing;
-    if (file && file.coherent && file.access === "read") throw new FuseError("EACCES", READ_ONLY);
+    if (file && file.coherent && !file.writable) throw new FuseError("EACCES", READ_ONLY);
   }
 
   /** The author has agreed to a setattr. */

@@ -254,8 +254,7 @@ export class SessionLoop {
     const { flags } = negotiated;
     // With the writeback cache FOPEN_NOFLUSH means nothing.
     const unflushed = !this.#fs.flush && negotiated.minor >= NOFLUSH_SINCE && !flags.has("FUSE_WRITEBACK_CACHE");
-    const mappable = flags.has("FUSE_DIRECT_IO_ALLOW_MMAP");
-    this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), { unflushed, mappable });
+    this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), unflushed);
     this.#notifier.begin(negotiated.minor);
     this.#fs.init?.({ negotiated, notify: this.#notifier, passthrough: this.#registry, ...this.#connection });
     this.#handshake.resolve(negotiated);

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
-import type { MountOptions, Request } from "../../mod.ts";
+import type { Backing, MountOptions, Request } from "../../mod.ts";
 import { run, test } from "../support/harness.ts";
 import { since, testWith } from "../support/kernel.ts";
 import { type Opener, openFile, type Place, place } from "./place.ts";
@@ -63,6 +63,41 @@ os.pwrite(fd, b"J", 0)
   const refused = ["EACCES", "EACCES", "ok"];
   assertEquals(await answers(p, guest), [...refused, ...refused]);
   assertEquals(await readFile(p.dir.join("a"), "latin1"), "Jello");
+});
+
+bothWays("who may only read may not write either once another one could", async (options) => {
+  let reading: Backing | undefined;
+  await using p = await place({}, { ...options, allowOther: true }, {
+    lookup: ({ name }) => name === "a" ? { nodeid: 2, attr: { mode: 0o100666, size: 5 } } : null,
+    open: (_args, { uid }) => ({
+      backing: uid === 0
+        ? p.files.register(p.dir.join("a"))
+        : reading ??= p.files.register(p.dir.join("a"), { access: "read", autoClose: false }),
+    }),
+  });
+  await writeFile(p.dir.join("a"), "hello");
+  const script = `
+def guest():
+    pid = os.fork()
+    if pid == 0:
+        os.setresuid(1000, 1000, 1000)
+        fd = os.open("a", os.O_RDONLY)
+        if os.fork() == 0:
+            time.sleep(0.3)
+            os._exit(0)
+        print(says(os.open, "a", os.O_RDWR), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+guest()
+fd = os.open("a", os.O_RDWR)
+assert os.pwrite(fd, b"J", 0) == 1
+guest()
+os.close(fd)
+guest()
+`;
+  assertEquals(await answers(p, script), ["EACCES", "EACCES", "EACCES"]);
+  assertEquals([await readFile(p.dir.join("a"), "latin1"), reading?.access], ["Jello", "read"]);
+  await reading?.close({ whenReleased: true });
 });
 
 bothWays("a handle that did not ask does not write it either", async (options) => {

@@ -137,8 +137,15 @@ const RULES: readonly [what: string, steps: readonly (readonly [OpenReply | "rel
     ["release"],
     [backed(5), "passthrough 1"],
   ]],
-  ["direct first is no hindrance", [[DIRECT, "plain"], [backed(5), "passthrough 1"], [DIRECT, "passthrough 1 direct"]]],
-  ["direct, then cached is", [[DIRECT, "plain"], [CACHED, "plain"], [backed(5), "plain"]]],
+  ["direct first: it may be mapped, so the file is served until it is gone", [
+    [DIRECT, "plain"],
+    [backed(5), "plain"],
+    ["release"],
+    ["release"],
+    [backed(5), "passthrough 1"],
+    [DIRECT, "passthrough 1 direct"],
+  ]],
+  ["direct, then cached", [[DIRECT, "plain"], [CACHED, "plain"], [backed(5), "plain"]]],
   ["the id outlives the open that brought it", [
     [backed(5), "passthrough 1"],
     [CACHED, "passthrough 1 direct"],
@@ -316,7 +323,8 @@ test("registry: opens that did not ask are no fallbacks", () => {
 test("registry: a refused open with directIo leaves the way open for the next", () => {
   const { kernel, registry } = enabled();
   kernel.refusal = "EMFILE";
-  assertStrictEquals(registry.open(2, { backing: 5, directIo: true }).backingId, 0);
+  // What only writes cannot be mapped.
+  assertStrictEquals(registry.open(2, { backing: 5, directIo: true }, O.WRONLY).backingId, 0);
   kernel.refusal = null;
   assertStrictEquals(registry.open(2, backed(5)).backingId, 1);
 });

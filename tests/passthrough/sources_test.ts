@@ -132,6 +132,68 @@ for pid in children: assert os.waitpid(pid, 0)[1] == 0
     assertEquals([...counts, lines.length], [3000, 3000, 3000, 3000, 12000]);
   });
 
+  bothWays(
+    "a registered file beside a descriptor as it is has data of its own, and both are closed",
+    async () => {
+      let opens = 0;
+      const closed: number[] = [];
+      await using p = await place(
+        {
+          a(files, { flags }, dir) {
+            if (++opens > 1) return { fh: 0, backing: files.register(dir.join("a")) };
+            const fd = openFile(dir.join("a"), flags & O.ACCMODE);
+            return { fh: fd, backing: fd };
+          },
+        },
+        { passthrough },
+        {
+          getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o40777 } : { mode: 0o100666, size: 5 } }),
+          release({ fh }) {
+            if (fh > 0) c.close(fh), closed.push(fh);
+          },
+        },
+      );
+      await writeFile(p.dir.join("a"), "hello");
+      const before = (await openFds()).size;
+      const going = p.python(`
+r = os.open("a", os.O_RDONLY)
+w = os.open("a", os.O_RDWR)
+os.close(r)
+while not os.path.exists(${JSON.stringify(p.dir.join("go"))}): time.sleep(0.01)
+assert os.pwrite(w, b"J", 0) == 1
+assert os.pread(w, 9, 0) == b"Jello", os.pread(w, 9, 0)
+os.fsync(w)
+`);
+      await until(() => closed.length === 1, "the first is released");
+      // Whoever gets the number next must not be written.
+      const victim = openFile(p.dir.join("victim"));
+      await writeFile(p.dir.join("go"), "");
+      await going;
+      assertEquals([victim, await readFile(p.dir.join("victim"), "latin1")], [closed[0], ""]);
+      assertEquals(await readFile(p.dir.join("a"), "latin1"), "Jello");
+      c.close(victim);
+      await until(() => p.files.stats().open === 0, "all are closed");
+      assertEquals((await openFds()).size, before);
+    },
+  );
+
+  bothWays("what only names its file, or is only written, can be copied and synchronized", async () => {
+    using own = new Memfds();
+    await using p = await place({
+      a: (_files, _args, dir) => ({ backing: own.open(dir.join("a"), O.PATH) }),
+      b: (_files, _args, dir) => ({ backing: own.open(dir.join("b"), O.WRONLY | O.APPEND) }),
+    }, { passthrough });
+    await writeFile(p.dir.join("a"), "hello");
+    await writeFile(p.dir.join("b"), "xx");
+    await p.python(`
+a, b = os.open("a", os.O_RDWR), os.open("b", os.O_WRONLY)
+os.fstat(a)
+os.fsync(a), os.fdatasync(b)
+os.posix_fallocate(a, 0, 9)
+`);
+    assertEquals(await readFile(p.dir.join("a"), "latin1"), "hello\0\0\0\0");
+  });
+
   bothWays("looking for data moves no position of the author's descriptor", async () => {
     using own = new Memfds();
     const fd = own.file("0123456789");
