@@ -1,8 +1,8 @@
 /** The memory that requests are received in. */
 import { RequestBuffer } from "../abi/message.ts";
 
-/** Makes `size` bytes; the first buffer is taken whenever it is free. */
-export type Allocate = (size: number, first: boolean) => Uint8Array;
+/** Makes `size` bytes; `best`: for the buffer that is used most, by large requests. */
+export type Allocate = (size: number, best: boolean) => Uint8Array;
 
 /** A bounded pool: a buffer belongs to one request from its receipt to its reply. */
 export class BufferPool {
@@ -11,9 +11,11 @@ export class BufferPool {
   /** How many there may be. */
   readonly limit: number;
   readonly #allocate: Allocate;
-  /** The first one, and whether it is free. */
+  /** The first one, which is taken whenever it is free, and whether it is. */
   #first: RequestBuffer | null = null;
   #firstFree = false;
+  #large = false;
+  #best = false;
   readonly #free: RequestBuffer[] = [];
   #made = 0;
 
@@ -38,14 +40,27 @@ export class BufferPool {
     const buffer = this.#free.pop();
     if (buffer !== undefined) return buffer;
     if (this.#made === this.limit) return null;
-    const made = new RequestBuffer(this.#allocate(this.size, this.#made++ === 0));
+    this.#made++;
+    const made = new RequestBuffer(this.#allocate(this.size, false));
     this.#first ??= made;
     return made;
   }
 
+  /** Large requests are among those that come: the first buffer is to be the best that can be had. */
+  large(): void {
+    this.#large = true;
+  }
+
   /** Gives one back. */
   give(buffer: RequestBuffer): void {
-    if (buffer === this.#first) this.#firstFree = true;
-    else this.#free.push(buffer);
+    if (buffer !== this.#first) {
+      this.#free.push(buffer);
+      return;
+    }
+    if (this.#large && !this.#best) {
+      this.#best = true;
+      this.#first = new RequestBuffer(this.#allocate(this.size, true));
+    }
+    this.#firstFree = true;
   }
 }

@@ -38,8 +38,10 @@ const BUSY_LINGER_US = 3000;
 const NOFLUSH_SINCE = since("FOPEN_NOFLUSH");
 /** A request's header and fixed part, beside its data. */
 const HEADER_ROOM = 4096;
-/** Bytes from which on the first buffer lies in huge pages. */
+/** Bytes from which on a buffer may lie in huge pages. */
 const HUGE_SINCE = 1 << 20;
+/** Bytes of a request for which they are worth their memory. */
+const LARGE = 1 << 17;
 /** Where the data of a write begins in its request. */
 const WRITE_DATA = fuse_in_header.size + fuse_write_in.size;
 
@@ -91,9 +93,9 @@ export class SessionLoop {
     this.#connection = connection;
     this.#waiter = new Waiter(libc, device.fd);
     const size = options.maxWrite + HEADER_ROOM;
-    this.#buffers = new BufferPool(size, options.maxInFlight, (size, first) =>
+    this.#buffers = new BufferPool(size, options.maxInFlight, (size, best) =>
       // One is nearly always enough, and more of them would take memory that is seldom used.
-      first && size >= HUGE_SINCE ? hugePages(libc, size, WRITE_DATA) : pages(libc, size, WRITE_DATA));
+      best && size >= HUGE_SINCE ? hugePages(libc, size, WRITE_DATA) : pages(libc, size, WRITE_DATA));
     this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
       lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
       stale: (nodeid) => this.#notifier.staleAttributes(nodeid),
@@ -204,6 +206,7 @@ export class SessionLoop {
       while (!this.#stopped) {
         const length = this.#device.receive(buffer.bytes);
         if (length > 0) {
+          if (length >= LARGE) buffers.large();
           const before = dispatcher.pending;
           if (dispatcher.handle(buffer, length)) {
             buffer = buffers.take();

@@ -33,15 +33,25 @@ test("buffers: one that was given back is taken again, and none is made beyond n
   }
 });
 
-test("buffers: the first one is told, and taken before any other", () => {
+test("buffers: the first one is taken before any other, and is the best once there are large requests", () => {
   const made: boolean[] = [];
-  const pool = new BufferPool(64, 6400, (size, first) => (made.push(first), new Uint8Array(size)));
+  const pool = new BufferPool(64, 6400, (size, best) => (made.push(best), new Uint8Array(size)));
   const [first, ...others] = [pool.take()!, pool.take()!, pool.take()!];
   for (const buffer of [others[0], first, others[1]]) pool.give(buffer);
   assertStrictEquals(pool.taken, 0);
   assertStrictEquals(pool.take(), first);
-  assert(others.includes(pool.take()!));
-  assertStrictEquals(made.join(), "true,false,false");
+  pool.large();
+  const other = pool.take()!;
+  assert(others.includes(other));
+  pool.give(other);
+  assertStrictEquals(made.join(), "false,false,false");
+  pool.give(first);
+  const best = pool.take()!;
+  assert(best !== first && !others.includes(best));
+  pool.give(best);
+  assertStrictEquals(pool.take(), best);
+  assertStrictEquals(made.join(), "false,false,false,true");
+  assertStrictEquals(pool.taken, 1);
 });
 
 test("buffers: a full pool has one again as soon as it is given back", () => {
