@@ -1,4 +1,5 @@
 /** The C library through Deno's FFI. One table of symbols, opened at the first use. */
+import { Polls } from "./deno_polls.ts";
 import { type Architecture, type Libc, OPEN_FLAGS, readStatx, STATX_SIZE } from "./libc.ts";
 import type { Runtime } from "./runtime.ts";
 import { architectureOf, firstLibrary, SYMBOLS as C } from "./symbols.ts";
@@ -8,6 +9,7 @@ const SYMBOLS = {
   ...C,
   // These run on another thread.
   poll_async: { ...C.poll, name: "poll", nonblocking: true },
+  epoll_wait_async: { ...C.epoll_wait, name: "epoll_wait", nonblocking: true },
   usleep_async: { ...C.usleep, name: "usleep", nonblocking: true },
   statx_async: { ...C.statx, name: "statx", nonblocking: true },
   open_async: { ...C.open, name: "open", nonblocking: true },
@@ -54,6 +56,12 @@ function openLibc(): Libc {
   const offsetIn = new Uint8Array(offsets.buffer, 0, 8), offsetOut = new Uint8Array(offsets.buffer, 8, 8);
   const timespec = new BigInt64Array(2);
   const timespecBytes = new Uint8Array(timespec.buffer);
+
+  const polls = new Polls(architecture, {
+    ...c,
+    pollAsync: (fds, count, timeout) => pinned([fds], (f) => c.poll_async(f, big(count), timeout)),
+    epollWaitAsync: (epfd, events, most) => pinned([events], (e) => c.epoll_wait_async(epfd, e, most, -1)),
+  });
 
   return {
     architecture,
@@ -161,7 +169,7 @@ function openLibc(): Libc {
       return value < 0n ? BigInt(-errno[0]) : value;
     },
 
-    pollAsync: (fds, count, timeout) => pinned([fds], (f) => c.poll_async(f, big(count), timeout)),
+    pollAsync: (fds, count, timeout) => polls.wait(fds, count, timeout),
     turnAsync: immediates()
       ? () => new Promise((resolve) => setImmediate(resolve))
       : async () => void await c.usleep_async(1),

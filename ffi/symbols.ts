@@ -77,6 +77,8 @@ export const SYMBOLS = {
   dup: { parameters: ["i32" /* fd */], result: "i32" },
   pipe2: { parameters: ["buffer", /* pipefd */ "i32" /* flags */], result: "i32" },
   eventfd: { parameters: ["u32", /* initval */ "i32" /* flags */], result: "i32" },
+  epoll_create1: { parameters: ["i32" /* flags */], result: "i32" },
+  epoll_ctl: { parameters: ["i32", /* epfd */ "i32", /* op */ "i32", /* fd */ "buffer" /* event */], result: "i32" },
   memfd_create: { parameters: ["buffer", /* name */ "u32" /* flags */], result: "i32" },
   umask: { parameters: ["u32" /* mask */], result: "u32" },
 
@@ -207,6 +209,10 @@ export const SYMBOLS = {
   // What may wait for long, and is called on another thread.
   poll: {
     parameters: ["buffer", /* fds */ "usize", /* nfds */ "i32" /* timeout */],
+    result: "i32",
+  },
+  epoll_wait: {
+    parameters: ["i32", /* epfd */ "buffer", /* events */ "i32", /* maxevents */ "i32" /* timeout */],
     result: "i32",
   },
   usleep: { parameters: ["u32" /* usec */], result: "i32" },

@@ -5,7 +5,7 @@ import { AT_FDCWD, POLLIN, POLLOUT, Stat } from "../../ffi/libc.ts";
 import { libc, runtime } from "../../ffi/load.ts";
 import { spawn, waitExit } from "../../ffi/process.ts";
 import { cstring } from "../../src/abi/text.ts";
-import { RUNTIME, tempDir, test } from "../support/harness.ts";
+import { openFds, RUNTIME, tempDir, test, type TestOptions } from "../support/harness.ts";
 
 // Opened here, since it stays open.
 const c = libc();
@@ -28,11 +28,31 @@ function pollfds(...fds: [fd: number, events: number][]): { bytes: Uint8Array; r
   return { bytes, ready: () => fds.map((_, i) => view.getInt16(8 * i + 6, true)) };
 }
 
+/** Has something done while so many others wait, each of which is woken in the end and has its own answer. */
+async function amid(others: number, body: () => Promise<void>): Promise<void> {
+  const bells = Array.from({ length: others }, bell);
+  const asked = bells.map(({ fd }) => pollfds([-1, POLLIN], [fd, POLLIN]));
+  const waits = asked.map(({ bytes }) => c.pollAsync(bytes, 2, -1));
+  try {
+    await body();
+  } finally {
+    bells.forEach(({ ring }) => ring());
+    assertEquals(await Promise.all(waits), waits.map(() => 1));
+    assertEquals(asked.map(({ ready }) => ready()), waits.map(() => [0, POLLIN]));
+    for (const { fd } of bells) c.close(fd);
+  }
+}
+
+/** A test of `pollAsync` where nobody else waits, and where more do than a runtime has threads for. */
+function testPoll(name: string, options: TestOptions, body: () => Promise<void>): void {
+  for (const others of [0, 40]) test(`pollAsync: ${name}; while ${others} wait`, options, () => amid(others, body));
+}
+
 test("runtime: says which it is", () => {
   assertEquals(runtime().name, RUNTIME);
 });
 
-test("pollAsync: whichever of the descriptors is ready, now or later; 0 after the time", async () => {
+testPoll("whichever of the descriptors is ready, now or later; 0 after the time", {}, async () => {
   using first = bell();
   using second = bell();
   const fds = pollfds([first.fd, POLLIN], [second.fd, POLLIN]);
@@ -47,7 +67,7 @@ test("pollAsync: whichever of the descriptors is ready, now or later; 0 after th
   assertEquals(await c.pollAsync(without.bytes, 0, 10), 0);
 });
 
-test("pollAsync: many at once, on one descriptor and on others", async () => {
+testPoll("many at once, on one descriptor and on others", {}, async () => {
   const bells = Array.from({ length: 20 }, bell);
   try {
     const waits = [...bells, bells[0], bells[0]].map(({ fd }) => c.pollAsync(pollfds([fd, POLLIN]).bytes, 1, -1));
@@ -58,7 +78,7 @@ test("pollAsync: many at once, on one descriptor and on others", async () => {
   }
 });
 
-test("pollAsync: a number that stands for something else now", async () => {
+testPoll("a number that stands for something else now", {}, async () => {
   for (let i = 0; i < 3; i++) {
     using one = bell();
     const waiting = c.pollAsync(pollfds([one.fd, POLLIN]).bytes, 1, -1);
@@ -67,7 +87,8 @@ test("pollAsync: a number that stands for something else now", async () => {
   }
 });
 
-test("pollAsync: the end of a pipe, room in one, a file, and what is not open", async () => {
+testPoll("the end of a pipe, room in one, a file, and what is not open", {}, async () => {
+  using one = bell();
   const pipe = new Int32Array(2);
   c.pipe2(pipe, c.O.CLOEXEC);
   const [from, to] = pipe;
@@ -82,9 +103,71 @@ test("pollAsync: the end of a pipe, room in one, a file, and what is not open", 
   c.close(from);
   const file = await fs.open("/proc/self/status");
   assertEquals(await c.pollAsync(pollfds([file.fd, POLLIN]).bytes, 1, -1), 1);
+  one.ring();
+  const both = pollfds([one.fd, POLLIN], [file.fd, POLLIN]);
+  assertEquals([await c.pollAsync(both.bytes, 2, -1), both.ready()], [2, [POLLIN, POLLIN]]);
   await file.close();
   const closed = pollfds([from, POLLIN]);
   assertEquals([await c.pollAsync(closed.bytes, 1, -1), closed.ready()], [1, [POLLNVAL]]);
+});
+
+test("pollAsync: a hundred at once, woken in another order, each for itself", async () => {
+  const bells = Array.from({ length: 100 }, bell);
+  const asked = bells.map(({ fd }) => pollfds([bells[0].fd, 0], [fd, POLLIN]));
+  const ended: number[] = [];
+  const waits = asked.map(async ({ bytes }, i) => {
+    const ready = await c.pollAsync(bytes, 2, -1);
+    ended.push(i);
+    return ready;
+  });
+  const order = bells.map((_, i) => i * 37 % 100);
+  for (const i of order) {
+    bells[i].ring();
+    assertEquals([await waits[i], asked[i].ready()], [1, [0, POLLIN]]);
+  }
+  assertEquals(ended, order);
+  for (const { fd } of bells) c.close(fd);
+});
+
+test("pollAsync: those who wait again and again, in pairs that wake each other", async () => {
+  const counter = new Uint8Array(8), rounds = 20;
+  await Promise.all(Array.from({ length: 20 }, async () => {
+    using left = bell();
+    using right = bell();
+    const side = async (own: typeof left, other: typeof left) => {
+      const asked = pollfds([own.fd, POLLIN]);
+      for (let i = 0; i < rounds; i++) {
+        assertEquals([await c.pollAsync(asked.bytes, 1, -1), asked.ready()], [1, [POLLIN]]);
+        c.read(own.fd, counter);
+        other.ring();
+      }
+    };
+    left.ring();
+    await Promise.all([side(left, right), side(right, left)]);
+  }));
+});
+
+testPoll("a descriptor that is closed as soon as it is ready", {
+  except: { node: "its event loop forgets what is closed" },
+}, async () => {
+  const one = bell();
+  const waiting = c.pollAsync(pollfds([one.fd, POLLIN]).bytes, 1, -1);
+  // By then it waits.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  one.ring();
+  c.close(one.fd);
+  assertEquals(await waiting, 1);
+});
+
+test("pollAsync: leaves no descriptor open", async () => {
+  const waiting = async () => [...(await openFds()).values()].filter((target) => /event/.test(target)).sort();
+  const before = await waiting();
+  await amid(40, async () => {
+    using one = bell();
+    one.ring();
+    assertEquals(await c.pollAsync(pollfds([one.fd, POLLIN]).bytes, 1, -1), 1);
+  });
+  assertEquals(await waiting(), before);
 });
 
 test("turnAsync: a timer that is due gets its turn", async () => {
