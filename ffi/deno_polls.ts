@@ -2,7 +2,7 @@
  * Waiting for descriptors on Deno, which has 32 threads for everything that waits elsewhere, its own calls on files
  * included. A few waits have a thread each, which is the fastest; all others share one, by `epoll(7)`.
  */
-import type { Architecture } from "./libc.ts";
+import { type Architecture, F_DUPFD_CLOEXEC } from "./libc.ts";
 
 /** What is called of the C library. */
 export interface Calls {
@@ -23,7 +23,6 @@ const ALONE = 8;
 const EVENTS = 256;
 
 const EPOLL_CLOEXEC = 0o2000000, EPOLL_CTL_ADD = 1, EPOLL_CTL_DEL = 2;
-const F_DUPFD_CLOEXEC = 1030;
 
 /** Arrays of struct pollfd: its descriptor, and what became ready of it. */
 const POLLFD = 8, REVENTS = 6;

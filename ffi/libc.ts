@@ -91,6 +91,8 @@ export const AT_NO_AUTOMOUNT = 0x800;
 export const AT_STATX_DONT_SYNC = 0x4000;
 /** fcntl answers the flags that a descriptor was opened with. */
 export const F_GETFL = 3;
+/** fcntl answers another descriptor of the same open file, which ends with an exec. */
+export const F_DUPFD_CLOEXEC = 1030;
 /** memfd_create: the descriptor ends with an exec. */
 export const MFD_CLOEXEC = 1;
 /** statx is asked for all that `stat(2)` tells. */

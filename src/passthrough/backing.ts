@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AT_EMPTY_PATH, F_GETFL, Stat, STATX_BASIC_STATS } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, F_GETFL, Stat, STATX_BASIC_STATS } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { type Deferred, deferred } from "../deferred.ts";
 import { FuseError } from "../errno.ts";
@@ -14,9 +14,10 @@ import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from
 import { suidgidToDrop } from "../suidgid.ts";
 import type { Appender } from "./append.ts";
 import type { ExtentMap } from "./extents.ts";
+import { type Access, reopen } from "./descriptors.ts";
 import { Held } from "./held.ts";
 import type { Room } from "./room.ts";
-import { type Access, check, type Host, identify, isPlain, reopen, type Source } from "./source.ts";
+import { check, type Host, identify, isPlain, type Source } from "./source.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
 
@@ -31,8 +32,6 @@ export interface BackingOwner extends Host {
 }
 
 const EMPTY = cstring("");
-// fcntl(2)
-const F_DUPFD_CLOEXEC = 1030;
 /** How often a mapping is looked for. */
 const MAPPED_MS = 512;
 /** Bytes that are copied at once: others wait for it. */

@@ -1,5 +1,5 @@
 /** Reading and writing at places of open files. What fails is a FuseError that names the call. */
-import { AT_EMPTY_PATH, F_GETFL, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL, type Libc, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
@@ -7,6 +7,17 @@ import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA, SEEK_HOLE } from 
 import { S_IFMT, S_IFREG } from "../fs/mode.ts";
 
 const STATX_TYPE_AND_SIZE = 0x201;
+
+/** What may be done with a file. */
+export type Access = "read" | "read-write";
+
+/** A descriptor of our own of the same file, or -errno. */
+export function reopen(libc: Libc, fd: number, access: Access): number {
+  const { O } = libc;
+  const mode = access === "read" ? O.RDONLY : O.RDWR;
+  // NONBLOCK: not to wait for whoever holds a lease on the file.
+  return libc.open(cstring(`/proc/self/fd/${fd}`), mode | O.CLOEXEC | O.NONBLOCK | O.NOCTTY, 0);
+}
 
 /** Room for copies, bytes: made at the first one. */
 const ROOM = 256 * 1024;
@@ -117,8 +128,7 @@ export class Seeker {
     const c = libc();
     let own = this.#opened.get(fd);
     if (own === undefined) {
-      // NONBLOCK: not to wait for whoever holds a lease on the file.
-      own = c.open(cstring(`/proc/self/fd/${fd}`), c.O.RDONLY | c.O.CLOEXEC | c.O.NONBLOCK, 0);
+      own = reopen(c, fd, "read");
       this.#opened.set(fd, own);
     }
     const found = own < 0 ? own : c.lseek(own, place, whence);

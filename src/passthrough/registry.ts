@@ -19,10 +19,11 @@ import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughSt
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs } from "../fs/types.ts";
 import { Appender } from "./append.ts";
 import { BackingFile, type BackingOwner } from "./backing.ts";
+import type { Access } from "./descriptors.ts";
 import type { Held } from "./held.ts";
 import { processOf } from "./process.ts";
 import { Room } from "./room.ts";
-import { type Access, openSource } from "./source.ts";
+import { openSource } from "./source.ts";
 
 /** How an open is to be answered. */
 interface Decision {

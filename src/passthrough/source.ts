@@ -13,12 +13,10 @@ import { cstring } from "../abi/text.ts";
 import { errnoName, FuseError } from "../errno.ts";
 import type { BackingSource } from "../fs/backing.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../fs/mode.ts";
+import { type Access, reopen } from "./descriptors.ts";
 import { ExtentMap } from "./extents.ts";
 import { Stage } from "./stage.ts";
 import { Staged } from "./staged.ts";
-
-/** What openers may do. */
-export type Access = "read" | "read-write";
 
 /** What a source comes to. */
 export interface Source {
@@ -126,14 +124,6 @@ function oddity({ O }: Libc, flags: number): string {
   if (flags & O.PATH) return "the descriptor is an O_PATH one";
   if (flags & O.APPEND) return "the descriptor appends";
   return flags & O.DIRECT ? "the descriptor is an O_DIRECT one" : "the descriptor cannot be read";
-}
-
-/** A descriptor of our own of the same file, or -errno. */
-export function reopen(libc: Libc, fd: number, access: Access): number {
-  const { O } = libc;
-  const mode = access === "read" ? O.RDONLY : O.RDWR;
-  // NONBLOCK: not to wait for whoever holds a lease on the file.
-  return libc.open(cstring(`/proc/self/fd/${fd}`), mode | O.CLOEXEC | O.NONBLOCK | O.NOCTTY, 0);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** The life of one staged file: what was written, what of it was handed over. */
-import { AT_EMPTY_PATH, type CString, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, type CString, F_DUPFD_CLOEXEC, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
 import { ERRNO, errnoName, FuseError } from "../errno.ts";
@@ -11,7 +11,6 @@ import type { StageOptions } from "./stage.ts";
 import { go, type Steps } from "./steps.ts";
 
 // fcntl(2)
-const F_DUPFD_CLOEXEC = 1030;
 const F_SETSIG = 10;
 const F_SETLEASE = 1024;
 const F_WRLCK = 1, F_UNLCK = 2;
