@@ -178,8 +178,9 @@ export const pathCases: Cases = {
       at.ok.mkdir("d0");
       for (let i = 1; i <= 41; i++) at.ok.symlink(`d${i - 1}`, `d${i}`);
       check(at, call, "d41/below", "ELOOP");
-      // One less is no loop, and ends in the folder.
-      at.ok.stat("d40/.");
+      // One less is no loop. But Linux goes on counting where it walks a path a second time, since somebody mounted
+      // something meanwhile, wherever that was: that one call has too many then.
+      at.soon(() => typeof at.sys.stat("d40/.") !== "number", "40 symbolic links lead to their folder");
     })),
   ...each(
     ALL,
