@@ -25,11 +25,12 @@ export interface Program {
   readonly fds: readonly number[];
   /** Folder that it starts in; this process's own where absent. */
   readonly cwd?: CString;
-  /** In a session of its own, out of reach of the terminal's signals. */
-  readonly ownSession?: boolean;
 }
 
-/** Starts a program; its pid, or -errno of the step that failed. Source: `posix_spawn(3)`. */
+/**
+ * Starts a program in a session of its own, out of reach of the terminal's signals: a Ctrl-C ends this process alone,
+ * and not what it waits for. Answers its pid, or -errno of the step that failed. Source: `posix_spawn(3)`.
+ */
 export async function spawn(libc: Libc, program: Program): Promise<number> {
   const { argv, env, fds, cwd } = program;
   const actions = new Uint8Array(512), attributes = new Uint8Array(512), pid = new Uint8Array(128);
@@ -49,7 +50,7 @@ export async function spawn(libc: Libc, program: Program): Promise<number> {
     }
     for (const fd of inherited(libc, fds.length)) libc.posixSpawnFileActionsAddclose(actions, fd);
     if (cwd !== undefined) libc.posixSpawnFileActionsAddchdir(actions, cwd);
-    const refused = program.ownSession ? libc.posixSpawnattrSetflags(attributes, POSIX_SPAWN_SETSID) : 0;
+    const refused = libc.posixSpawnattrSetflags(attributes, POSIX_SPAWN_SETSID);
     if (refused < 0) return refused;
     const failed = await libc.posixSpawnpAsync(
       pid,

@@ -70,6 +70,9 @@ function reading(text: string): [ErrnoName, string?] {
   if (text.includes("user_allow_other")) {
     return ["EPERM", "write a line user_allow_other into /etc/fuse.conf, or mount without allowOther"];
   }
+  if (/^failed to open \/etc\/mtab: No such file/m.test(text)) {
+    return ["ENOENT", "it reads the list of mounts there; as root: ln -s /proc/self/mounts /etc/mtab"];
+  }
   if (/no write access|not owned by/.test(text)) return ["EACCES", "mount on a directory of your own"];
   if (text.includes("mount_max")) return ["EUSERS"];
   if (text.includes("device not found")) return ["ENODEV", NO_DEVICE];

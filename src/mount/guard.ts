@@ -48,7 +48,6 @@ export async function startGuard(libc: Libc, path: string): Promise<Guard> {
     env: [cstring(`PATH=${places}`)],
     fds: [theirs, nothing, nothing, self],
     cwd: cstring("/"),
-    ownSession: true,
   });
   for (const fd of [theirs, nothing, self]) libc.close(fd);
   if (pid < 0) {

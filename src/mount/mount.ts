@@ -18,7 +18,10 @@ import { RETRY_MS, Unmounting, type UnmountOptions, type UnmountResult } from ".
 
 /** Options of {@linkcode mount}: of the mount, and of the conversation with the kernel. */
 export interface MountOptions extends KernelMountOptions, SessionOptions {
-  /** SIGINT and SIGTERM unmount, then exit with 0. A second signal does not wait. Default true. */
+  /**
+   * SIGINT and SIGTERM unmount, then exit with 0; with 1 and the reason on stderr where that fails. A second signal
+   * does not wait. Default true.
+   */
   signals?: boolean;
 }
 

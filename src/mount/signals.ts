@@ -1,4 +1,4 @@
-/** SIGINT and SIGTERM: unmount what this process serves, then exit 0. */
+/** SIGINT and SIGTERM: unmount what this process serves, then exit 0, or 1 where that failed. */
 import { runtime } from "../../ffi/load.ts";
 
 /** What a signal ends. */
@@ -32,10 +32,13 @@ function listenNoMore(): void {
 async function onSignal(): Promise<void> {
   const hurry = ending;
   ending = true;
-  await Promise.allSettled([...live].map((one) => one.end(hurry)));
+  const ends = await Promise.allSettled([...live].map((one) => one.end(hurry)));
+  // The first one tells how it ended: the second hurries the same end.
   if (hurry) return;
+  const failed = ends.filter((end) => end.status === "rejected");
+  for (const { reason } of failed) console.error(reason instanceof Error ? reason.message : reason);
   // Whoever waits for `closed` gets to finish what it does then.
   await new Promise((resolve) => setTimeout(resolve, 0));
   listenNoMore();
-  runtime().exit(0);
+  runtime().exit(failed.length === 0 ? 0 : 1);
 }

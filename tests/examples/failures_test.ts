@@ -335,6 +335,40 @@ both("SIGINT, once and twice, ends with 0 though a process works in the mount", 
   }
 });
 
+/** The command with another fusermount3, which does this before it is the real one. */
+async function withHelper(who: Who, script: string, command: readonly string[]): Promise<string[]> {
+  const bin = who.dir.join("bin");
+  await fs.mkdir(bin);
+  const lines = ["#!/bin/sh", script, "PATH=${PATH#*:}", 'exec fusermount3 "$@"', ""];
+  await fs.writeFile(`${bin}/fusermount3`, lines.join("\n"), { mode: 0o755 });
+  return who.as(["env", `PATH=${bin}:${env.PATH}`, ...command]);
+}
+
+test("examples: a terminal's SIGINT does not end the fusermount3 that is at work", long, async () => {
+  await using who = await nobody();
+  const started = who.dir.join("tmp/started");
+  const slow = `[ "$1" != -u ] || { echo > ${started}; sleep 0.3; }`;
+  await using server = await startReady(await withHelper(who, slow, who.example("memory")));
+  process.kill(-server.pid, "SIGINT");
+  await until(() => fs.access(started).then(() => true, () => false), "the helper at work");
+  process.kill(-server.pid, "SIGINT");
+  assertEquals(await server.exited, FINE);
+  assertEquals(server.output, `mounted on ${who.mnt}\n`);
+  assertEquals(await who.mounts(), []);
+  await fs.rm(started);
+  await nothingLeft(who);
+});
+
+test("examples: a signal that cannot unmount says why, and ends with 1", long, async () => {
+  await using who = await nobody();
+  const refusing = `[ "$1 $2" != "-u --" ] || { echo not today >&2; exit 1; }`;
+  await using server = await startReady(await withHelper(who, refusing, who.example("memory")));
+  assertEquals(await server.stop("SIGINT", 20_000), { code: 1, signal: null });
+  assertEquals(server.output, `mounted on ${who.mnt}\ncannot unmount "${who.mnt}": fusermount3 says "not today"\n`);
+  // The guard takes it away.
+  await nothingLeft(who);
+});
+
 both("SIGTERM in the middle of work ends with 0", async (who) => {
   for (const name of ["memory", "passthrough"]) {
     await using server = await startReady(who.as(who.example(name)));

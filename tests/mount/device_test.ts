@@ -230,7 +230,8 @@ test(
 
 test("mountDevice: no descriptor is left", { needs: ORDINARY }, async () => {
   await using space = await namespace();
-  const limit = ["sh", "-c", `ulimit -n 64; exec "$@"`, "sh"];
+  // Deno reads those certificates in its own time, and says so where it finds no descriptor then.
+  const limit = ["sh", "-c", `unset NODE_EXTRA_CA_CERTS; ulimit -n 64; exec "$@"`, "sh"];
   const { mountpoint } = space;
   const commands = [true, false].flatMap((autoUnmount) => {
     const holder = holding({ mountpoint, options: { autoUnmount }, steps: ["unmount", "end"] });
@@ -358,6 +359,17 @@ test("mountDevice: the options through fusermount3", { needs: ORDINARY }, async 
   assertEquals({ source, type }, { source: options.fsname, type: `fuse.${options.subtype}` });
   assertEquals(flags, "ro,nosuid,nodev,noexec,noatime");
   assertEquals(superOptions, `ro,user_id=${NOBODY},group_id=${NOBODY},default_permissions,max_read=8192`);
+});
+
+test("mountDevice: no /etc/mtab, without which fusermount3 unmounts nothing", { needs: ORDINARY }, async () => {
+  const setup = `cp -a /etc "$1/.place" && rm -f "$1/.place/etc/mtab" && mount --bind "$1/.place/etc" /etc`;
+  await using space = await namespace({ setup });
+  const { mountpoint } = space;
+  const options = { autoUnmount: false };
+  const [, ended] = await said(space.asUser(holding({ mountpoint, options, steps: ["unmount", "end"] })));
+  const says = `cannot unmount "${mountpoint}": fusermount3 says "failed to open /etc/mtab: No such file or directory"`;
+  const remedy = "it reads the list of mounts there; as root: ln -s /proc/self/mounts /etc/mtab";
+  assertEquals(ended, { code: "ENOENT", message: `${says}; ${remedy}` });
 });
 
 test("mountDevice: mountpoints with odd bytes through fusermount3", { needs: ORDINARY }, async () => {
