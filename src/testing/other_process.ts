@@ -31,6 +31,11 @@ def call(number, arguments):
         value = -ctypes.get_errno()
     return [str(value), [b.raw.rstrip(b"\\0").hex() for b in buffers]]
 
+# From this line on it sleeps nowhere but in the call.
+def begin(number, arguments):
+    print("null", flush=True)
+    return call(number, arguments)
+
 def start(argv):
     try:
         child = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -70,6 +75,9 @@ function buffer(memory: Uint8Array): { bytes: string; length: number } {
 }
 
 const SIGUSR1 = 10;
+
+/** How long a call that was begun may take to its sleep, milliseconds. */
+const PATIENCE = 10_000;
 
 /** A process of its own, with its own descriptors, locks, user and namespaces. */
 export class OtherProcess implements Caller {
@@ -112,7 +120,7 @@ export class OtherProcess implements Caller {
 
   call(name: Syscall, ...args: Argument[]): bigint {
     this.#send([
-      "call",
+      this.#posting ? "begin" : "call",
       numberOf(name, this.#libc.architecture),
       args.map((a) => {
         if (typeof a === "string") return buffer(cstring(a));
@@ -121,7 +129,11 @@ export class OtherProcess implements Caller {
         throw new TypeError("vectors are not passed on to the other process");
       }),
     ]);
-    return this.#posting ? -BigInt(ERRNO.EINPROGRESS) : this.take(args);
+    if (!this.#posting) return this.take(args);
+    this.#receive();
+    // A sleep that no signal ends shows otherwise, as does that for a page: it is given up for waiting in the end.
+    for (const end = performance.now() + PATIENCE; !this.ended(1) && !this.#sleeps() && performance.now() < end;);
+    return -BigInt(ERRNO.EINPROGRESS);
   }
 
   peek(address: bigint, length: number): Uint8Array {
@@ -132,7 +144,10 @@ export class OtherProcess implements Caller {
     this.#ask("poke", `${address}`, toHex(bytes));
   }
 
-  /** Begins the one call that an action makes, and does not wait for its end. Nothing else can be asked until then. */
+  /**
+   * Begins the one call that an action makes, and waits until it sleeps there or has ended: a signal that came before
+   * the call would not interrupt it. Nothing else can be asked until its end.
+   */
   post(action: () => unknown): void {
     this.#posting = true;
     try {
@@ -186,6 +201,18 @@ export class OtherProcess implements Caller {
     this.#libc.close(this.#from);
     this.#libc.kill(this.#pid, 9);
     await waitExit(this.#libc, this.#pid);
+  }
+
+  // The state is the word behind the name, which may have parentheses itself. Everybody may read it, other than what
+  // call it is in. Source: proc_pid_stat(5).
+  #sleeps(): boolean {
+    const { O } = this.#libc;
+    const fd = this.#libc.open(cstring(`/proc/${this.#pid}/stat`), O.RDONLY | O.CLOEXEC, 0);
+    if (fd < 0) return false;
+    const buffer = new Uint8Array(512);
+    const text = new TextDecoder().decode(buffer.subarray(0, Math.max(this.#libc.read(fd, buffer), 0)));
+    this.#libc.close(fd);
+    return text[text.lastIndexOf(")") + 2] === "S";
   }
 
   #ask(...request: unknown[]): unknown {

@@ -146,7 +146,7 @@ export interface PlaceParts {
 
 /** A second process at the same folder. */
 export interface Other extends Place {
-  /** Begins a call that may wait. */
+  /** Begins a call that may wait, and goes on once it does. */
   begin(call: (sys: Sys) => unknown): void;
   /** Whether that call ends within so many milliseconds. */
   ended(milliseconds: number): boolean;

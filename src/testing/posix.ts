@@ -1,5 +1,6 @@
 /** The map of all cases. */
 import type { Cases } from "./place.ts";
+import { aclCases } from "./cases/acls.ts";
 import { allocatingCases } from "./cases/allocating.ts";
 import { argumentCases } from "./cases/arguments.ts";
 import { attributeCases } from "./cases/attributes.ts";
@@ -39,6 +40,7 @@ export const posixGroups: Readonly<Record<string, Cases>> = {
   directories: directoryCases,
   locks: lockCases,
   xattrs: xattrCases,
+  acls: aclCases,
 };
 
 /** All cases. */

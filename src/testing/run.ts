@@ -58,17 +58,17 @@ function missing({ needs = [] }: Case, options: RunOptions, lacks: readonly Need
   return absent.length === 0 ? undefined : `needs ${absent.join(", ")}`;
 }
 
-/** Runs one case at a place: throws nothing. */
-export function attempt(name: string, run: Case, place: Place): Outcome {
+/** Does what belongs to a case, and answers what became of it: rejects never. */
+async function reported(name: string, tally: Tally, action: () => void | Promise<void>): Promise<Outcome> {
   const done = (result: Outcome["result"], message?: string): Outcome => ({
     name,
     result,
-    assertions: place.tally.assertions,
-    errnos: [...place.tally.errnos],
+    assertions: tally.assertions,
+    errnos: [...tally.errnos],
     ...(message === undefined ? {} : { message }),
   });
   try {
-    run(place);
+    await action();
     return done("ok");
   } catch (error) {
     if (error instanceof Skipped) return done("skipped", error.message);
@@ -222,33 +222,33 @@ async function runOne(name: string, run: Case, ground: Ground, options: RunOptio
   const { space, quota, crowded } = options;
   const folder = `case-${Date.now().toString(36)}-${folders++}`;
   const dir = ground.path(folder);
-  const prepared = attempt(name, ({ ok }) => void ok.mkdir(folder, 0o755), new Place({ sys: top, dir }));
+  const above = new Place({ sys: top, dir });
+  const prepared = await reported(name, above.tally, () => void above.ok.mkdir(folder, 0o755));
   if (prepared.result !== "ok") return prepared;
-  const sys = ground.sys(dir);
   const tally: Tally = { assertions: 0, errnos: new Set() };
-  let other: OtherPlace | undefined;
-  try {
+  let sys = undefined as Sys | undefined, other = undefined as OtherPlace | undefined;
+  const outcome = await reported(name, tally, async () => {
+    sys = ground.sys(dir);
     if (run.needs?.some((need) => need === "process" || need === "mounts")) {
       other = await ground.other(dir, tally) ?? undefined;
-      if (other === undefined) return { name, result: "skipped", assertions: 0, errnos: [], message: "needs python3" };
+      if (other === undefined) throw new Skipped("needs python3");
     }
-    const outcome = attempt(name, run, new Place({ sys, dir, other, space, quota, crowded, tally }));
-    if (outcome.result === "failed" && other) {
-      // It may wait for something that will not come.
-      other = undefined;
-      await ground.stopOther();
-    }
-    return outcome;
-  } finally {
-    try {
-      other?.release();
-    } catch {
-      // It has ended.
-      await ground.stopOther();
-    }
-    sys.release();
-    clear(top, folder);
+    run(new Place({ sys, dir, other, space, quota, crowded, tally }));
+  });
+  try {
+    // After a failure it may wait for something that will not come.
+    if (outcome.result === "failed") await ground.stopOther();
+    else other?.release();
+  } catch {
+    // It has ended.
+    await ground.stopOther();
   }
+  const found = [outcome];
+  for (const behind of [() => sys?.release(), () => clear(top, folder)]) {
+    // What the file system has no method for stays. Anything else that goes wrong there is found as well.
+    found.push(await reported(name, tally, behind));
+  }
+  return found.find(({ result }) => result === "failed") ?? outcome;
 }
 
 /** A second process at a place. */
@@ -308,8 +308,7 @@ function clear(sys: Sys, path: string): void {
   const stat = sys.lstat(path);
   if (typeof stat === "number") return;
   if (stat.mode >> 12 !== 4) return void sys.unlink(path);
-  // A case may have taken the rights away, which matters unless root runs.
-  sys.chmod(path, 0o700);
+  restore(sys, path);
   const fd = sys.open(path, "RDONLY|DIRECTORY|NOFOLLOW");
   const names: string[] = [];
   for (let part; Array.isArray(part = sys.getdents(fd)) && part.length > 0;) {
@@ -318,4 +317,14 @@ function clear(sys: Sys, path: string): void {
   sys.close(fd);
   for (const name of names) if (name !== "." && name !== "..") clear(sys, `${path}/${name}`);
   sys.rmdir(path);
+}
+
+/** Gives the rights back that a case may have taken away, which matters unless root runs. */
+function restore(sys: Sys, path: string): void {
+  try {
+    sys.chmod(path, 0o700);
+  } catch (error) {
+    // Who cannot change them has not taken them away.
+    if (!(error instanceof Skipped)) throw error;
+  }
 }

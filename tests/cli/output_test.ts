@@ -14,6 +14,9 @@ except OSError: pass
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
 
+// Who answers gets all the time that a busy machine takes.
+const LIST = ["list", "--timeout", "10000"];
+
 async function onTerminal(place: CliPlace, args: string[], settings = "TERM=xterm NO_COLOR="): Promise<string> {
   const { code, stdout, stderr } = await place.sh(`${settings} python3 -c '${ON_TERMINAL}' ${place.line(args)}`);
   assertEquals([code, stderr], [0, ""]);
@@ -33,15 +36,15 @@ test("list: a table on a terminal, its states in colours", options, async () => 
   const mnt = await place.folder("mnt");
   await using _server = await place.serve(["mount", "memory", mnt]);
   const [{ minor }] = await place.mountsUnder(mnt);
-  const shown = inWords(await onTerminal(place, ["list"]));
+  const shown = inWords(await onTerminal(place, LIST));
   assertMatch(shown.split("\n")[0], /^<1>STATE<\/> +<1>NUMBER<\/> .*<1>MOUNTPOINT<\/>$/);
   assertMatch(shown, new RegExp(`^<32>ok</> +${minor} +0 +fuse.fusewire +memory +${mnt}$`, "m"));
   for (const settings of ["TERM=xterm NO_COLOR=1", "TERM=dumb NO_COLOR="]) {
-    const plain = await onTerminal(place, ["list"], settings);
+    const plain = await onTerminal(place, LIST, settings);
     assertEquals([plain.includes("\x1b"), plain.includes("\t")], [false, false]);
     assertMatch(plain, /^STATE +NUMBER +WAITING +TYPE +SOURCE +MOUNTPOINT\n/);
   }
-  assertEquals(JSON.parse(await onTerminal(place, ["list", "--json"])).fusectl.state, "ok");
+  assertEquals(JSON.parse(await onTerminal(place, [...LIST, "--json"])).fusectl.state, "ok");
 });
 
 test("doctor: a table on a terminal, its states in colours, and the remedies below", options, async () => {

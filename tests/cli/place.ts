@@ -23,7 +23,7 @@ export const NEEDS = [
 ];
 
 /** The options of a test that starts many processes. */
-export const options = { needs: NEEDS, sanitize: false, timeout: 120_000 };
+export const options = { needs: NEEDS, sanitize: false, timeout: 240_000 };
 
 /** Who runs the program. */
 export type Who = "root" | "user";

@@ -12,15 +12,19 @@ const BY_STEP = {
   aborted: " by force: it was still in use, and its connection was cut",
 };
 
+/** How long each step waits: for an end that comes as long as a busy machine takes, milliseconds. */
+const PATIENCE = { unmounted: 10_000, detached: 5000, aborted: 300 };
+const PATIENT = ["--timeout", `${PATIENCE.unmounted}`];
+
 /** Unmounts, and looks that it is gone by that step. */
 async function unmounts(
   place: CliPlace,
   point: string,
   step: keyof typeof BY_STEP,
   who: Who = "root",
-  words: string[] = ["--timeout", "300"],
+  patience = PATIENCE[step],
 ): Promise<void> {
-  const { code, stdout, stderr } = await place.fusewire(["unmount", ...words, point], who);
+  const { code, stdout, stderr } = await place.fusewire(["unmount", "--timeout", `${patience}`, point], who);
   assertEquals([code, stdout, stderr], [0, `unmounted ${point}${BY_STEP[step]}\n`, ""]);
   assertEquals(await place.mountsUnder(point), []);
 }
@@ -48,7 +52,7 @@ for (const who of ["root", "user"] as Who[]) {
       const gone = until(async () => (await place.mountsUnder(mnt)).length === 0, "the mount out of the tree");
       // In use while it is in the tree, and no longer than that.
       const left = gone.then(() => user.stop("SIGKILL"));
-      await unmounts(place, mnt, "detached", who, ["--timeout", "2000"]);
+      await unmounts(place, mnt, "detached", who);
       await left;
       assertEquals(await server.exited, FINE);
     }
@@ -97,7 +101,7 @@ test("unmount: --json tells the step", options, async () => {
   await using place = await cliPlace();
   const mnt = await place.folder("mnt");
   await using server = await place.serve(["mount", "memory", mnt]);
-  const { stdout } = await place.fusewire(["unmount", "--json", mnt]);
+  const { stdout } = await place.fusewire(["unmount", "--json", ...PATIENT, mnt]);
   assertEquals(JSON.parse(stdout), { mountpoint: mnt, result: "unmounted" });
   assertEquals(await server.exited, FINE);
 });
@@ -108,7 +112,7 @@ test("unmount: by a relative path, a link, a path with more slashes and dots", o
   await symlink("mnt", `${folder}/link`);
   for (const path of ["mnt", "./mnt/", "link", "mnt/../link", `${folder}//./mnt/`]) {
     await using server = await place.serve(["mount", "memory", mnt]);
-    const { stdout, stderr } = await place.sh(`cd ${folder} && ${place.line(["unmount", path])}`);
+    const { stdout, stderr } = await place.sh(`cd ${folder} && ${place.line(["unmount", ...PATIENT, path])}`);
     assertEquals([stdout, stderr], [`unmounted ${path}\n`, ""]);
     assertEquals(await server.exited, FINE);
     assertEquals(await place.mountsUnder(mnt), []);
@@ -121,7 +125,7 @@ test("unmount: the newest of two at one place, and what is mounted inside goes a
   await using first = await place.serve(["mount", "memory", "--fsname", "first", mnt]);
   {
     await using second = await place.serve(["mount", "memory", "--fsname", "second", mnt]);
-    const { code } = await place.fusewire(["unmount", mnt]);
+    const { code } = await place.fusewire(["unmount", ...PATIENT, mnt]);
     assertEquals([code, await second.exited], [0, FINE]);
     assertEquals((await place.mountsUnder(mnt)).map(({ source }) => source), ["first"]);
   }
@@ -167,7 +171,8 @@ test("unmount: without fusectl what is in use is detached at once, and nothing i
   await using server = await place.serve(["mount", "memory", mnt]);
   await using user = await busy(place, mnt);
   await place.sh("umount /sys/fs/fuse/connections");
-  await unmounts(place, mnt, "detached");
+  // Nobody leaves it.
+  await unmounts(place, mnt, "detached", "root", 300);
   assertEquals((await place.sh(`cd /proc/${user.pid}/cwd && echo x > y && cat y`)).stdout, "x\n");
   await user.stop("SIGKILL");
   assertEquals(await server.exited, FINE);

@@ -15,6 +15,7 @@ import fc from "fast-check";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../../src/abi/text.ts";
 import { command, startReady, test } from "../support/harness.ts";
+import { SEED } from "../support/seed.ts";
 import { serve, type Served, type System, SYSTEMS } from "../support/systems.ts";
 import { compare } from "./compare.ts";
 import { operation } from "./operations.ts";
@@ -22,9 +23,6 @@ import type { Exemptions } from "./side.ts";
 import { must } from "./walk.ts";
 
 const RUNS = Number(process.env.FUSEWIRE_RUNS ?? 2000);
-const { FUSEWIRE_SEED = "1" } = process.env;
-const SEED = FUSEWIRE_SEED === "random" ? Date.now() % 2 ** 31 : Number(FUSEWIRE_SEED);
-if (FUSEWIRE_SEED === "random") console.log(`FUSEWIRE_SEED=${SEED}`);
 
 const NOTHING = cstring("");
 const MS_NOSUID = 2;

@@ -27,6 +27,8 @@ export async function limitedBtrfs(dir: TempDir, quota: number): Promise<Limited
   await must(["mkdir", mountpoint]);
   if (!await mountBtrfs(dir.join("image"), mountpoint)) return null;
   await must(["btrfs", "quota", "enable", mountpoint]);
+  // That begins to count what is there, and no limit holds before the end of it.
+  await must(["btrfs", "quota", "rescan", "-w", mountpoint]);
   await must(["btrfs", "subvolume", "create", path]);
   await must(["chmod", "755", path]);
   await must(["btrfs", "qgroup", "limit", `${quota}`, path]);

@@ -6,7 +6,7 @@ import { tempDir, test } from "../support/harness.ts";
 import { mountBtrfs } from "./btrfs.ts";
 import { conforms, noBtrfs, serve } from "./support.ts";
 
-const options = { needs: ["root", "fuse"], sanitize: false, timeout: 60_000 } as const;
+const options = { needs: ["root", "fuse"], sanitize: false, timeout: 400_000 } as const;
 
 test("posix: faults, each errno of each call", options, async (t) => {
   await using dir = await tempDir();

@@ -7,8 +7,7 @@ import { test } from "../support/harness.ts";
 import { CROWD, crowd } from "./crowd.ts";
 
 /** A file system in memory, of which some methods are others. */
-function broken(change: (fs: Filesystem) => Partial<Filesystem>): Filesystem {
-  const fs = memory();
+function broken(change: (fs: Filesystem) => Partial<Filesystem>, fs = memory()): Filesystem {
   const whole = Object.fromEntries(
     METHODS.map((name) => [name, (fs as any)[name]?.bind(fs)]),
   ) as Filesystem;
@@ -184,6 +183,31 @@ test("posix: what is told to be skipped is skipped, and a file system that answe
   );
   assertEquals(later.map(({ result }) => result), ["ok", "skipped"]);
   assertStringIncludes(later[1].message!, "symlink answers later");
+});
+
+test("posix: what a file system cannot do, in a case or behind it, is told of each", async () => {
+  const filter = /^(mkdir|unlink|open|readdir|truncate|symlink):/;
+  const wanted = Object.keys(posixCases).filter((name) => filter.test(name));
+  for (const absent of ["lookup", "getattr", "setattr", "mkdir", "unlink", "rmdir", "readdir", "opendir"]) {
+    const outcomes = await runCases(posixCases, broken(() => ({ [absent]: undefined })), { filter });
+    assertEquals(outcomes.map(({ name }) => name), wanted, absent);
+    assertEquals(failed(outcomes), [], absent);
+  }
+  const later = broken((fs) => ({ release: (...args) => Promise.resolve(fs.release!(...args)) }));
+  assertEquals(failed(await runCases(posixCases, later, { filter })), []);
+  const fs = memory();
+  const cases: Cases = { "a file": ({ put }) => put("f"), "a folder": ({ ok }) => void ok.mkdir("d") };
+  const still = await runCases(cases, broken(() => ({ setattr: undefined }), fs));
+  assertEquals(still.map(({ result }) => result), ["ok", "ok"]);
+  assertEquals(fs.counts().inodes, 1, "what can be removed is");
+  const stuck = broken(() => ({
+    unlink() {
+      throw new TypeError("a mistake");
+    },
+  }));
+  const outcomes = await runCases(cases, stuck);
+  assertEquals(outcomes.map(({ result }) => result), ["failed", "ok"]);
+  assertStringIncludes(outcomes[0].message!, "a mistake");
 });
 
 test("posix: every case has a name of its own that says what it is about", () => {

@@ -6,7 +6,7 @@ import { KNOWN } from "./exceptions.ts";
 import { ORDINARY } from "../support/ordinary.ts";
 import { conforms, serve } from "./support.ts";
 
-const options = { needs: ["root", "fuse"], sanitize: false, timeout: 150_000 } as const;
+const options = { needs: ["root", "fuse"], sanitize: false, timeout: 400_000 } as const;
 const KERNEL = { defaultPermissions: true, posixAcl: true };
 
 test("posix: memory, checked by the kernel", options, async (t) => {

@@ -6,7 +6,7 @@ import { CROWD, makeCrowd } from "./crowd.ts";
 import { KNOWN } from "./exceptions.ts";
 import { conforms, noBtrfs, quotaConforms, serve } from "./support.ts";
 
-const options = { needs: ["root", "fuse"], sanitize: false, timeout: 150_000 } as const;
+const options = { needs: ["root", "fuse"], sanitize: false, timeout: 400_000 } as const;
 const KERNEL = { defaultPermissions: true, posixAcl: true };
 
 for (const passthrough of [true, false]) {

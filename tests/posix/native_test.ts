@@ -7,7 +7,7 @@ import { CROWD, makeCrowd } from "./crowd.ts";
 import { unprovoked } from "./manual.ts";
 import { conforms, noBtrfs, quotaConforms } from "./support.ts";
 
-const options = { sanitize: false, timeout: 150_000 } as const;
+const options = { sanitize: false, timeout: 400_000 } as const;
 const needs = ["root"] as const;
 
 test("posix: the file system of the temporary folder", { ...options, needs }, async (t) => {

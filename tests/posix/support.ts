@@ -65,7 +65,7 @@ export async function conforms(t: TestContext, dir: string, conditions: Conditio
   if (faults?.source !== undefined) words.push(`--source=${faults.source}`);
   if (device !== undefined) words.push(`--image=${device.image}`, `--native=${device.native}`);
   const { stdout, stderr } = uid === undefined
-    ? await run(command("./run.ts", import.meta.url, ...words), { timeout: 120_000 })
+    ? await run(command("./run.ts", import.meta.url, ...words), { timeout: 300_000 })
     : await runAs(uid, words, place);
   const outcomes = new Map(
     stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Outcome).map((
@@ -125,5 +125,5 @@ export function serve(
 async function runAs(uid: number, words: string[], shared?: Place): Promise<Result> {
   await using own = shared === undefined ? await ordinaryPlace() : null;
   const place = shared ?? own!;
-  return await run(place.asUser(command("./run.ts", import.meta.url, ...words), uid), { timeout: 120_000 });
+  return await run(place.asUser(command("./run.ts", import.meta.url, ...words), uid), { timeout: 300_000 });
 }

@@ -22,7 +22,7 @@ export interface ProgramOptions extends Pick<TestOptions, "needs" | "timeout"> {
 /** Registers a test for each of the file systems, in a fresh one. Its server has to end well and silently. */
 export function onEach(
   name: string,
-  { needs = [], timeout = 120_000, native = "tmpfs" }: ProgramOptions,
+  { needs = [], timeout = 300_000, native = "tmpfs" }: ProgramOptions,
   body: (place: Place) => Promise<void>,
 ): void {
   for (const system of SYSTEMS) {

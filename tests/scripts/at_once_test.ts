@@ -115,8 +115,8 @@ test("atOnce: what goes on behind a job is a failure, and nobody waits for it", 
   const command = await atOnce(
     dir,
     1,
-    [job("leaves", "sleep 50 & echo $! > pid; echo said"), job("next", "echo on")],
-    100,
+    [job("leaves", "sleep 100 & echo $! > pid; echo said"), job("next", "echo on")],
+    2000,
   );
   try {
     const { code, stdout } = await run(command, { cwd: dir.path });

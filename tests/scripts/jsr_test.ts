@@ -21,7 +21,7 @@ async function published(): Promise<Map<string, string>> {
   const { code, stdout, stderr } = await run(["deno", "publish", "--dry-run", "--allow-dirty"], {
     cwd: root.pathname,
     env: { NO_COLOR: "1" },
-    timeout: 60_000,
+    timeout: 180_000,
   });
   const said = stdout + stderr;
   assertEquals(code, 0, said);
@@ -61,7 +61,7 @@ const SERVER = `
   await session.closed;
 `;
 
-test("jsr: what would be published is whole, and holds nothing else", { timeout: 120_000 }, async (t) => {
+test("jsr: what would be published is whole, and holds nothing else", { timeout: 400_000 }, async (t) => {
   const files = await published();
   await using registry = await registryOf(files);
 
@@ -89,7 +89,7 @@ test("jsr: what would be published is whole, and holds nothing else", { timeout:
     await writeFile(program, `console.log(JSON.stringify([${imports}]));\n`);
     const { code, stdout, stderr } = await run(
       ["deno", "run", "--no-prompt", "--check", program],
-      inRegistry(registry),
+      { ...inRegistry(registry), timeout: 180_000 },
     );
     assertEquals(code, 0, stderr);
     const own = await Promise.all(exports.map(async ([, file]) => Object.keys(await import(new URL(file, root).href))));
@@ -100,7 +100,7 @@ test("jsr: what would be published is whole, and holds nothing else", { timeout:
 test("jsr: a program runs from the registry with --allow-ffi alone", {
   needs: ["root", "fuse"],
   sanitize: false,
-  timeout: 120_000,
+  timeout: 360_000,
 }, async () => {
   await using registry = await registryOf(await published());
   const mountpoint = registry.join("mountpoint"), program = registry.join("serve.ts");

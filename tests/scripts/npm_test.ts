@@ -14,7 +14,7 @@ const specifier = (name: string) => name.replace(".", config.name);
 
 /** {@linkcode must} for programs that take their time and may warn. */
 const output = (command: string[], options: MustOptions = {}) =>
-  must(command, { timeout: 120_000, warns: true, ...options });
+  must(command, { timeout: 300_000, warns: true, ...options });
 
 /** Installs packages into a folder. */
 async function install(cwd: string, ...packages: string[]): Promise<void> {
@@ -157,7 +157,7 @@ const needs = ["root", "fuse", "npm", "tool:npm", "tool:setfattr"] as const;
 
 test(
   "npm: the packed package compiles and runs where it is installed",
-  { needs, sanitize: false, timeout: 300_000 },
+  { needs, sanitize: false, timeout: 900_000 },
   async (t) => {
     await using built = await tempDir();
     await using project = await tempDir();

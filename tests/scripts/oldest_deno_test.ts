@@ -10,11 +10,11 @@ const PACKAGE = `@deno/linux-${process.arch === "x64" ? "x64" : "arm64"}-glibc`;
 test(`Deno ${OLDEST}: a mount answers, at once and later, and timers have their turn`, {
   needs: ["root", "fuse", "npm", "tool:npm", "tool:python3"],
   sanitize: false,
-  timeout: 120_000,
+  timeout: 400_000,
 }, async () => {
   await using dir = await tempDir();
   const install = ["npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--prefix", dir.path];
-  await must([...install, `${PACKAGE}@${OLDEST}`], { warns: true, timeout: 90_000 });
+  await must([...install, `${PACKAGE}@${OLDEST}`], { warns: true, timeout: 180_000 });
   const deno = dir.join(`node_modules/${PACKAGE}/deno`);
   await chmod(deno, 0o755);
   await using mnt = await tempDir();

@@ -190,13 +190,13 @@ const SMALL: Record<string, string> = {
 
 test("dnt: builds modules, declarations, a program and a package.json", {
   needs: ["npm", "tool:node"],
-  timeout: 120_000,
+  timeout: 240_000,
 }, async () => {
   await using dir = await tempDir();
   await mkdir(dir.join("lib"));
   for (const [path, text] of Object.entries({ ...SMALL, "build.ts": BUILD })) await writeFile(dir.join(path), text);
   await writeFile(dir.join("deno.json"), JSON.stringify({ imports, lock: false }));
-  const built = await run(["deno", "run", "-A", "build.ts"], { cwd: dir.path, timeout: 100_000 });
+  const built = await run(["deno", "run", "-A", "build.ts"], { cwd: dir.path, timeout: 180_000 });
   assertEquals(built.code, 0, built.stdout + built.stderr);
 
   const out = (path: string) => readFile(dir.join("out", "package", path), "utf8");
@@ -265,7 +265,7 @@ test("dev: takes the stand-ins where the registry cannot be reached, says so in 
   const dev = new URL("../../scripts/dev.ts", import.meta.url).pathname;
   const config = new URL("../../deno.json", import.meta.url).pathname;
   const command = ["env", "-u", "JSR_URL", "deno", "run", "-A", dev, "run", "-A", "--config", config, program];
-  const { code, stdout, stderr } = await run(command, { env: { NO_COLOR: "1", TMPDIR: dir.path }, timeout: 60_000 });
+  const { code, stdout, stderr } = await run(command, { env: { NO_COLOR: "1", TMPDIR: dir.path } });
   assertEquals(code, 0, stderr);
   assertMatch(stdout, /^function /);
   const [, url] = stdout.trim().split(" ");

@@ -27,7 +27,7 @@ export interface TestOptions {
   except?: { readonly [Runtime in typeof RUNTIME]?: string };
   /** false: does not fail for calls and resources that stay open, such as a waiting nonblocking `poll`. */
   sanitize?: boolean;
-  /** Milliseconds until it fails and what it left is taken away; 60,000 unless told. */
+  /** Milliseconds until it fails and what it left is taken away; 120,000 unless told. */
   timeout?: number;
 }
 
@@ -69,7 +69,7 @@ export function test(
   maybeFn?: (t: TestContext) => void | Promise<void>,
 ): void {
   const [options, fn] = typeof optionsOrFn === "function" ? [{}, optionsOrFn] : [optionsOrFn, maybeFn!];
-  const { needs = [], except = {}, sanitize = true, timeout = 60_000 } = options;
+  const { needs = [], except = {}, sanitize = true, timeout = 120_000 } = options;
   const why = except[RUNTIME];
   if (why !== undefined) return test.skip(`${name} (skipped on ${RUNTIME}: ${why})`);
   const { failure, ...planned } = plan(name, needs, thisMachine());
@@ -152,8 +152,8 @@ export interface Running extends AsyncDisposable {
   /** What it has printed so far, on both streams. */
   readonly output: string;
   /**
-   * Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 5,000 unless told, SIGKILL
-   * follows.
+   * Sends a signal, SIGTERM unless told, and waits for the end; after `patience` ms, 20,000 unless told,
+   * SIGKILL follows.
    */
   stop(signal?: Signal, patience?: number): Promise<Exit>;
 }
@@ -185,14 +185,14 @@ async function mountsAtOneOf(command: readonly string[]): Promise<(mount: Mount)
 }
 
 /**
- * Starts a command and waits until its standard output says that it is ready, 30 s at most unless `timeout` says
+ * Starts a command and waits until its standard output says that it is ready, 60 s at most unless `timeout` says
  * otherwise. Disposing it ends it and takes away the mount at any of its words.
  */
 export async function startReady(command: readonly string[], options: ReadyOptions = {}): Promise<Running> {
-  const { timeout = 30_000, ready = /\bmounted\b/i } = options;
+  const { timeout = 60_000, ready = /\bmounted\b/i } = options;
   const isOwn = await mountsAtOneOf(command);
   const child = start(command, options);
-  const stop = async (signal: Signal = "SIGTERM", patience = 5000): Promise<Exit> => {
+  const stop = async (signal: Signal = "SIGTERM", patience = 20_000): Promise<Exit> => {
     child.kill(signal);
     const exit = await within(child.exited, patience);
     if (exit) return exit;
@@ -254,11 +254,11 @@ export async function openFds(pid: number = process.pid): Promise<Map<number, st
   return found;
 }
 
-/** Waits until a condition holds, and fails after `timeout` milliseconds. */
+/** Waits until a condition holds, and fails after `timeout` milliseconds, 30,000 unless told. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  timeout = 10_000,
+  timeout = 30_000,
 ): Promise<void> {
   const end = performance.now() + timeout;
   while (!await condition()) {

@@ -39,7 +39,7 @@ test("guarded: what a body leaves is taken away and is a failure", async () => {
   const leave = async () => {
     path = (await tempDir()).path;
   };
-  await assertRejects(() => guarded(leave, 5000), Error, "the test left behind: the folder /");
+  await assertRejects(() => guarded(leave, 30_000), Error, "the test left behind: the folder /");
   assert(!await exists(path));
 });
 
@@ -49,7 +49,7 @@ test("guarded: a body that fails is reported as it failed, and what it left is t
     path = (await tempDir()).path;
     throw new RangeError("of the body");
   };
-  await assertRejects(() => guarded(fail, 5000), RangeError, "of the body");
+  await assertRejects(() => guarded(fail, 30_000), RangeError, "of the body");
   assert(!await exists(path));
 });
 
@@ -60,7 +60,7 @@ test("guarded: a body that does not end fails after its time", async () => {
 test("guarded: a body that ends and leaves nothing is no failure", async () => {
   await guarded(async () => {
     await using _ = await tempDir();
-  }, 5000);
+  }, 30_000);
 });
 
 test("startReady: a command that ends is an error with its output", async () => {
@@ -72,9 +72,9 @@ test("startReady: a command that is not ready in time is ended, with its output 
   needs: ["tool:pgrep"],
 }, async () => {
   const command = ["sh", "-c", "echo $$; sleep 60"];
-  const { message } = await assertRejects(() => startReady(command, { timeout: 300 }), Error, "not ready after 300");
+  const { message } = await assertRejects(() => startReady(command, { timeout: 3000 }), Error, "not ready after 3000");
   const pid = /^\d+$/m.exec(message)![0];
-  assertEquals((await run(["pgrep", "--runstates", "R,S,D", "-g", pid])).stdout, "");
+  await until(async () => (await run(["pgrep", "--runstates", "R,S,D", "-g", pid])).stdout === "", "all have ended");
 });
 
 test("startReady: stop sends the signal and answers how it ended", async () => {
@@ -134,7 +134,7 @@ const leave = async () => {
     const output = result.stdout + result.stderr;
     assertEquals(result.code, code, output);
     const pid = Number(/\bstarted (\d+)$/m.exec(output)![1]);
-    await until(async () => !await exists(`/proc/${pid}`), "the server ends", 5000);
+    await until(async () => !await exists(`/proc/${pid}`), "the server ends");
     assertEquals(await mountsUnder(dir.path), []);
     assertEquals((await run(["ls", dir.path])).stdout, "a_test.mjs\nb_test.mjs\n");
   }

@@ -178,7 +178,7 @@ export interface ClientOptions {
   code?: number | null;
   /** Python that comes before the script. */
   prelude?: string;
-  /** Milliseconds until it is killed; 20,000 unless told. */
+  /** Milliseconds until it is killed; 60,000 unless told. */
   patience?: number;
 }
 
@@ -212,7 +212,7 @@ function flush(script: string): string {
 export async function startClient(
   script: string,
   args: readonly string[],
-  { code: expected = 0, patience = 20_000, prelude = "" }: ClientOptions = {},
+  { code: expected = 0, patience = 60_000, prelude = "" }: ClientOptions = {},
 ): Promise<Client> {
   const program = `from client import *\n${prelude}\n${flush(script)}`;
   const child = spawn(await python(), ["-S", "-c", program, ...args], {

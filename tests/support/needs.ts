@@ -91,12 +91,14 @@ function reachesNpm(): boolean {
 
 /** This machine. */
 export function thisMachine(): Machine {
+  const ci = process.env.CI === "true";
   return {
     root: process.getuid!() === 0 && mayMount(),
     fuse: opens("/dev/fuse"),
     device: attempt(() => fs.statSync("/dev/fuse")) !== undefined,
-    ci: process.env.CI === "true",
-    npm: reachesNpm,
+    ci,
+    // There its tests are meant to run: what they ask npm for it asks for more than once.
+    npm: () => ci || reachesNpm(),
     tool: inPath,
   };
 }

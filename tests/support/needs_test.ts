@@ -1,4 +1,5 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
+import process from "node:process";
 import { type Machine, plan, thisMachine } from "./needs.ts";
 import { test } from "./harness.ts";
 
@@ -37,4 +38,18 @@ test("thisMachine: finds programs in PATH, and no others", () => {
   const { tool } = thisMachine();
   assertStrictEquals(tool("sh"), true);
   assertStrictEquals(tool("no-such-program"), false);
+});
+
+test("thisMachine: in a CI npm's registry is not asked for: its tests run, and see for themselves", () => {
+  const { CI, PATH } = process.env;
+  try {
+    // Where there is no npm, it could not be asked.
+    Object.assign(process.env, { CI: "true", PATH: "/nonexistent" });
+    assertStrictEquals(thisMachine().npm(), true);
+  } finally {
+    for (const [name, value] of Object.entries({ CI, PATH })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
 });

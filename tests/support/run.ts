@@ -18,7 +18,7 @@ export type Signal = keyof typeof constants.signals;
 
 /** How a child is started. */
 export interface RunOptions {
-  /** After so many milliseconds it is killed, and `run` rejects; 30,000 unless told. */
+  /** After so many milliseconds it is killed, and `run` rejects; 60,000 unless told. */
   timeout?: number;
   /** Added to this process's environment. */
   env?: Record<string, string>;
@@ -128,7 +128,7 @@ export async function within<T>(promise: Promise<T>, milliseconds: number): Prom
  */
 export async function run(command: readonly string[] | string, options: RunOptions = {}): Promise<Result> {
   const words = typeof command === "string" ? ["sh", "-c", command] : command;
-  const { timeout = 30_000 } = options;
+  const { timeout = 60_000 } = options;
   const child = start(words, options);
   const exit = await within(child.exited, timeout);
   if (exit === undefined) {
@@ -145,7 +145,7 @@ export async function run(command: readonly string[] | string, options: RunOptio
   };
 }
 
-/** How something is run that must succeed; 60 s at most unless told. */
+/** How something is run that must succeed. */
 export interface MustOptions extends RunOptions {
   /** It may say something on standard error all the same. */
   warns?: boolean;
@@ -160,8 +160,8 @@ export async function must(
   { warns = false, ...options }: MustOptions = {},
 ): Promise<string> {
   const { code, stdout, stderr } = typeof command === "string"
-    ? await run(["bash", "-ec", command], { timeout: 60_000, ...options, env: { ...env, ...options.env } })
-    : await run(command, { timeout: 60_000, ...options });
+    ? await run(["bash", "-ec", command], { ...options, env: { ...env, ...options.env } })
+    : await run(command, options);
   if (code === 0 && (warns || stderr === "")) return stdout;
   throw new Error(
     `${typeof command === "string" ? command : command.join(" ")}: ended with ${code}\n${stdout}${stderr}`,

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { run, test } from "./harness.ts";
+import { run, test, until } from "./harness.ts";
 
 test("run: the status and both outputs, of words and of a line", async () => {
   assertEquals(await run(["echo", "a  b", "$HOME"]), { code: 0, stdout: "a  b $HOME\n", stderr: "" });
@@ -23,10 +23,13 @@ test(
   { needs: ["tool:pgrep"] },
   async () => {
     const command = "echo before; echo $$ >&2; sleep 60 & sleep 60";
-    const { message } = await assertRejects(() => run(command, { timeout: 300 }), Error, "not ended after 300 ms");
+    const { message } = await assertRejects(() => run(command, { timeout: 3000 }), Error, "not ended after 3000 ms");
     assertStringIncludes(message, "before\n");
     const group = /^\d+$/m.exec(message)![0];
-    assertEquals((await run(["pgrep", "--runstates", "R,S,D", "-g", group])).stdout, "");
+    await until(
+      async () => (await run(["pgrep", "--runstates", "R,S,D", "-g", group])).stdout === "",
+      "all have ended",
+    );
   },
 );
 

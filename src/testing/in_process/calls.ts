@@ -1,146 +1,87 @@
 /** What the system calls do with a file system that is at hand: what a kernel would do before it asks. */
-import { OPEN_FLAGS } from "../../../ffi/libc.ts";
 import { encodeName } from "../../abi/text.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
-import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE } from "../../fs/flags.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
 import { makedev } from "../../fs/types.ts";
-import { bits, FALLOC, RENAME, WHENCE } from "../flags.ts";
+import { bits, RENAME } from "../flags.ts";
 import { Skipped } from "../place.ts";
-import { bytesOf, type Data, type Dirent, type Path, type Stat, type Time, type User, type Whence } from "../sys.ts";
-import { fail, type Found, isDots, type Node, Tree } from "./tree.ts";
+import type { Data, Dirent, Path, Stat, Time, User, Whence } from "../sys.ts";
+import { fail, isDots, type Node, Tree } from "./tree.ts";
 import { statOf } from "./attributes.ts";
+import { OpenFiles } from "./open_files.ts";
 import { Xattrs } from "./xattrs.ts";
-
-const O = OPEN_FLAGS.x86_64;
-// What the kernel keeps to itself.
-const OPENING = O.CREAT | O.EXCL | O.NOCTTY | O.TRUNC;
-const CHUNK = 1 << 20;
-
-interface OpenFile {
-  readonly node: Node;
-  /** The directory that it was found in. */
-  readonly parent: Node;
-  readonly fh: number;
-  readonly flags: number;
-  offset: number;
-  /** What is left to be read of a directory. */
-  entries?: readonly Dirent[];
-}
 
 /** The calls, as {@linkcode Sys} has them; they throw what fails. */
 export class Calls {
   readonly #tree: Tree;
+  readonly #files: OpenFiles;
   readonly #xattrs: Xattrs;
-  readonly #fs: Filesystem;
-  readonly #open = new Map<number, OpenFile>();
   #mask = 0;
 
   /** Calls on a folder of a file system. */
   constructor(fs: Filesystem, folder: string) {
-    this.#fs = fs;
     this.#tree = new Tree(fs, folder);
+    this.#files = new OpenFiles(fs, this.#tree);
     this.#xattrs = new Xattrs(this.#tree);
   }
 
   release(): void {
-    for (const fd of [...this.#open.keys()]) this.close(fd);
+    this.#files.release();
     this.#tree.release();
   }
 
   // files
 
   open(path: Path, names: string, mode: number = 0o644): number {
-    const flags = bits(names, O);
-    if (flags & O.PATH) throw new Skipped("O_PATH needs a kernel");
-    if ((flags & O.TMPFILE) === O.TMPFILE) return this.#tmpfile(path, flags, mode);
-    if (flags & O.CREAT && flags & O.DIRECTORY) fail("EINVAL");
-    const follow = !(flags & O.NOFOLLOW) && (flags & (O.CREAT | O.EXCL)) !== (O.CREAT | O.EXCL);
-    const found = this.#tree.walk(path, follow);
-    const { node, slash } = found;
-    const writes = (flags & O.ACCMODE) !== O.RDONLY || (flags & O.TRUNC) !== 0;
-    if (node === undefined) {
-      if (!(flags & O.CREAT)) fail("ENOENT");
-      if (slash) fail("EISDIR");
-      return this.#create(found, flags, mode);
-    }
-    if (flags & O.CREAT && flags & O.EXCL) fail("EEXIST");
-    if (node.type === S_IFLNK) fail(flags & O.DIRECTORY ? "ENOTDIR" : "ELOOP");
-    if (node.type === S_IFDIR && (writes || flags & O.CREAT)) fail("EISDIR");
-    if (node.type !== S_IFDIR && flags & O.DIRECTORY) fail("ENOTDIR");
-    if (node.type !== S_IFDIR && slash) fail(flags & O.CREAT ? "EISDIR" : "ENOTDIR");
-    if (node.type !== S_IFDIR && node.type !== S_IFREG) throw new Skipped("special files need a kernel");
-    const method = node.type === S_IFDIR ? "opendir" : "open";
-    const args = { nodeid: node.nodeid, flags: flags & ~OPENING, killSuidgid: false };
-    const reply = this.#fs[method] === undefined ? {} : this.#tree.ask(method, args);
-    const fd = this.#opened(node, found.above, flags, reply);
-    if (flags & O.TRUNC) this.#tree.ask("setattr", { nodeid: node.nodeid, size: 0 });
-    return fd;
+    return this.#files.open(path, names, mode, this.#mask);
   }
 
   close(fd: number): number {
-    const { node, fh, flags } = this.#file(fd);
-    this.#open.delete(fd);
-    const method = node.type === S_IFDIR ? "releasedir" : "release";
-    if (this.#fs[method]) this.#tree.ask(method, { nodeid: node.nodeid, fh, flags });
-    return 0;
+    return this.#files.close(fd);
   }
 
   read(fd: number, length: number): Uint8Array {
-    const file = this.#file(fd);
-    const bytes = this.pread(fd, length, file.offset);
-    file.offset += bytes.length;
-    return bytes;
+    return this.#files.read(fd, length);
   }
 
   pread(fd: number, length: number, offset: number): Uint8Array {
-    const { node, fh, flags } = this.#file(fd);
-    if ((flags & O.ACCMODE) === O.WRONLY) fail("EBADF");
-    if (node.type === S_IFDIR) fail("EISDIR");
-    if (offset < 0) fail("EINVAL");
-    const parts: number[] = [];
-    while (parts.length < length) {
-      const size = Math.min(length - parts.length, CHUNK);
-      const part = this.#tree.ask("read", { nodeid: node.nodeid, fh, offset: offset + parts.length, size, flags });
-      for (const byte of part) parts.push(byte);
-      if (part.length < size) break;
-    }
-    return Uint8Array.from(parts);
+    return this.#files.pread(fd, length, offset);
   }
 
   write(fd: number, data: Data): number {
-    const file = this.#file(fd);
-    const at = file.flags & O.APPEND ? this.#tree.attr(file.node).size ?? 0 : file.offset;
-    const written = this.#write(fd, data, at);
-    file.offset = at + written;
-    return written;
+    return this.#files.write(fd, data);
   }
 
   pwrite(fd: number, data: Data, offset: number): number {
-    const { node, flags } = this.#file(fd);
-    if (offset < 0) fail("EINVAL");
-    return this.#write(fd, data, flags & O.APPEND ? this.#tree.attr(node).size ?? 0 : offset);
+    return this.#files.pwrite(fd, data, offset);
   }
 
   lseek(fd: number, offset: number | bigint, whence: Whence): number {
-    const file = this.#file(fd);
-    const { node, fh } = file;
-    const by = Number(offset), { size = 0 } = this.#tree.attr(node);
-    let to = whence === "SET" ? by : whence === "CUR" ? file.offset + by : size + by;
-    if (whence === "DATA" || whence === "HOLE") {
-      if (by < 0 || by >= size) fail("ENXIO");
-      to = this.#tree.ask("lseek", { nodeid: node.nodeid, fh, offset: by, whence: WHENCE[whence] });
-    }
-    if (to < 0 || to >= 2 ** 63) fail("EINVAL");
-    file.entries = undefined;
-    return file.offset = to;
+    return this.#files.lseek(fd, offset, whence);
   }
 
   ftruncate(fd: number, length: number): number {
-    const { node, fh, flags } = this.#file(fd);
-    if (length < 0 || node.type !== S_IFREG || (flags & O.ACCMODE) === O.RDONLY) fail("EINVAL");
-    this.#tree.ask("setattr", { nodeid: node.nodeid, fh, size: length });
-    return 0;
+    return this.#files.ftruncate(fd, length);
+  }
+
+  fallocate(fd: number, names: string, offset: number, length: number): number {
+    return this.#files.fallocate(fd, names, offset, length);
+  }
+
+  copyFileRange(from: number, offset: number, to: number, newOffset: number, length: number, flags = 0): number {
+    return this.#files.copyFileRange(from, offset, to, newOffset, length, flags);
+  }
+
+  fsync(fd: number): number {
+    return this.#files.sync(fd, false);
+  }
+
+  fdatasync(fd: number): number {
+    return this.#files.sync(fd, true);
+  }
+
+  getdents(fd: number, size: number = 0x8000): Dirent[] {
+    return this.#files.getdents(fd, size);
   }
 
   truncate(path: Path, length: number): number {
@@ -150,50 +91,6 @@ export class Calls {
     if (node.type !== S_IFREG) fail("EINVAL");
     this.#tree.ask("setattr", { nodeid: node.nodeid, size: length });
     return 0;
-  }
-
-  fallocate(fd: number, names: string, offset: number, length: number): number {
-    const { node, fh, flags } = this.#file(fd);
-    const mode = bits(names, FALLOC);
-    if (offset < 0 || length <= 0) fail("EINVAL");
-    if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) fail("EOPNOTSUPP");
-    if ((mode & (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) === (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
-      fail("EOPNOTSUPP");
-    }
-    if (mode & FALLOC_FL_PUNCH_HOLE && !(mode & FALLOC_FL_KEEP_SIZE)) fail("EOPNOTSUPP");
-    if ((flags & O.ACCMODE) === O.RDONLY) fail("EBADF");
-    if (BigInt(offset) + BigInt(length) > 2n ** 63n - 1n) fail("EFBIG");
-    this.#tree.ask("fallocate", { nodeid: node.nodeid, fh, offset, length, mode });
-    return 0;
-  }
-
-  copyFileRange(from: number, offset: number, to: number, newOffset: number, length: number, flags = 0): number {
-    const [a, b] = [this.#file(from), this.#file(to)];
-    if (flags !== 0) fail("EINVAL");
-    if (a.node.type === S_IFDIR || b.node.type === S_IFDIR) fail("EISDIR");
-    if ((a.flags & O.ACCMODE) === O.WRONLY || (b.flags & O.ACCMODE) === O.RDONLY || b.flags & O.APPEND) fail("EBADF");
-    const { size = 0 } = this.#tree.attr(a.node);
-    const count = Math.max(0, Math.min(length, size - offset));
-    if (a.node.nodeid === b.node.nodeid && Math.abs(offset - newOffset) < count) fail("EINVAL");
-    if (count === 0) return 0;
-    return this.#tree.ask("copyFileRange", {
-      nodeid: a.node.nodeid,
-      fh: a.fh,
-      offset,
-      newNodeid: b.node.nodeid,
-      newFh: b.fh,
-      newOffset,
-      length: count,
-      flags: 0,
-    });
-  }
-
-  fsync(fd: number): number {
-    return this.#sync(fd, false);
-  }
-
-  fdatasync(fd: number): number {
-    return this.#sync(fd, true);
   }
 
   // attributes
@@ -207,7 +104,7 @@ export class Calls {
   }
 
   fstat(fd: number): Stat {
-    return statOf(this.#tree.attr(this.#file(fd).node));
+    return statOf(this.#tree.attr(this.#files.node(fd)));
   }
 
   chmod(path: Path, mode: number): number {
@@ -215,7 +112,7 @@ export class Calls {
   }
 
   fchmod(fd: number, mode: number): number {
-    return this.#chmod(this.#file(fd).node, mode);
+    return this.#chmod(this.#files.node(fd), mode);
   }
 
   utimens(path: Path, times: readonly [Time, Time] | null, flags = ""): number {
@@ -223,7 +120,7 @@ export class Calls {
   }
 
   futimens(fd: number, times: readonly [Time, Time] | null): number {
-    return this.#utimens(this.#file(fd).node, times);
+    return this.#utimens(this.#files.node(fd), times);
   }
 
   access(path: Path, mode: string): number {
@@ -327,22 +224,6 @@ export class Calls {
     return 0;
   }
 
-  getdents(fd: number, size: number = 0x8000): Dirent[] {
-    const file = this.#file(fd);
-    if (file.node.type !== S_IFDIR) fail("ENOTDIR");
-    if (this.#tree.removed.has(file.node.nodeid)) fail("ENOENT");
-    const entries = file.entries ?? this.#entries(file);
-    const part: Dirent[] = [];
-    for (let room = size; part.length < entries.length; part.push(entries[part.length])) {
-      room -= 19 + encodeName(entries[part.length].name).length + 8 & ~7;
-      if (room < 0) break;
-    }
-    if (part.length === 0 && entries.length > 0) fail("EINVAL");
-    file.entries = entries.slice(part.length);
-    if (part.length > 0) file.offset = Number(part.at(-1)!.next);
-    return part;
-  }
-
   // extended attributes
 
   setxattr(path: Path, name: string, value: Data, flags = ""): number {
@@ -354,7 +235,7 @@ export class Calls {
   }
 
   fsetxattr(fd: number, name: string, value: Data, flags = ""): number {
-    return this.#xattrs.set(this.#file(fd).node, name, value, flags);
+    return this.#xattrs.set(this.#files.node(fd), name, value, flags);
   }
 
   getxattr(path: Path, name: string, size?: number): Uint8Array {
@@ -366,7 +247,7 @@ export class Calls {
   }
 
   fgetxattr(fd: number, name: string, size?: number): Uint8Array {
-    return this.#xattrs.get(this.#file(fd).node, name, size);
+    return this.#xattrs.get(this.#files.node(fd), name, size);
   }
 
   xattrSize(path: Path, name: string): number {
@@ -382,7 +263,7 @@ export class Calls {
   }
 
   flistxattr(fd: number, size?: number): string[] {
-    return this.#xattrs.list(this.#file(fd).node, size);
+    return this.#xattrs.list(this.#files.node(fd), size);
   }
 
   xattrListSize(path: Path): number {
@@ -398,7 +279,7 @@ export class Calls {
   }
 
   fremovexattr(fd: number, name: string): number {
-    return this.#xattrs.remove(this.#file(fd).node, name);
+    return this.#xattrs.remove(this.#files.node(fd), name);
   }
 
   // the caller
@@ -416,66 +297,6 @@ export class Calls {
   sleep(milliseconds: number): number {
     // Only the clock is meant to move on.
     for (const end = Date.now() + milliseconds; Date.now() < end;);
-    return 0;
-  }
-
-  #create({ above, name }: Found, flags: number, mode: number): number {
-    const parent = above.at(-1)!.nodeid;
-    const made = S_IFREG | mode & 0o7777 & ~this.#mask;
-    if (this.#fs.create) {
-      const args = { parent, name, flags, mode: made, umask: this.#mask, killSuidgid: false };
-      const { entry, ...reply } = this.#tree.ask("create", args);
-      return this.#opened(this.#tree.entry(entry), above, flags, reply);
-    }
-    const node = this.#tree.entry(this.#tree.ask("mknod", { parent, name, mode: made, umask: this.#mask, rdev: 0 }));
-    const args = { nodeid: node.nodeid, flags: flags & ~OPENING, killSuidgid: false };
-    return this.#opened(node, above, flags, this.#fs.open ? this.#tree.ask("open", args) : {});
-  }
-
-  #tmpfile(path: Path, flags: number, mode: number): number {
-    const { nodeid, type } = this.#tree.find(path);
-    if ((flags & O.ACCMODE) === O.RDONLY) fail("EINVAL");
-    if (type !== S_IFDIR) fail("ENOTDIR");
-    const made = S_IFREG | mode & 0o7777 & ~this.#mask;
-    const { entry, ...reply } = this.#tree.ask("tmpfile", { parent: nodeid, flags, mode: made, umask: this.#mask });
-    return this.#opened(this.#tree.entry(entry), [], flags, reply);
-  }
-
-  #opened(node: Node, above: readonly Node[], flags: number, reply: { fh?: number; backing?: unknown }): number {
-    let fd = 3;
-    while (this.#open.has(fd)) fd++;
-    // The path may have ended with the node itself, as "d/." does.
-    const parent = above.findLast(({ nodeid }) => nodeid !== node.nodeid) ?? node;
-    this.#open.set(fd, { node, parent, fh: reply.fh ?? 0, flags, offset: 0 });
-    if (reply.backing !== undefined) throw new Skipped("a backing file needs a mount");
-    return fd;
-  }
-
-  #file(fd: number): OpenFile {
-    return this.#open.get(fd) ?? fail("EBADF");
-  }
-
-  #write(fd: number, data: Data, offset: number): number {
-    const { node, fh, flags } = this.#file(fd);
-    if ((flags & O.ACCMODE) === O.RDONLY) fail("EBADF");
-    const bytes = bytesOf(data);
-    let written = 0;
-    while (written < bytes.length) {
-      const part = bytes.slice(written, written + CHUNK);
-      const args = { nodeid: node.nodeid, fh, offset: offset + written, data: part, flags };
-      const n = this.#tree.ask("write", { ...args, fromCache: false, killSuidgid: false });
-      written += n;
-      // It is borrowed: whoever keeps it finds something else there.
-      part.fill(0xa5);
-      if (n < part.length) break;
-    }
-    return written;
-  }
-
-  #sync(fd: number, datasync: boolean): number {
-    const { node, fh } = this.#file(fd);
-    const method = node.type === S_IFDIR ? "fsyncdir" : "fsync";
-    if (this.#fs[method]) this.#tree.ask(method, { nodeid: node.nodeid, fh, datasync });
     return 0;
   }
 
@@ -497,30 +318,5 @@ export class Calls {
     }
     if (Object.keys(changes).length > 0) this.#tree.ask("setattr", { nodeid, ...changes });
     return 0;
-  }
-
-  #entries({ node, parent, fh, offset }: OpenFile): Dirent[] {
-    const answer = this.#tree.ask("readdir", { nodeid: node.nodeid, fh, offset });
-    if (!(Symbol.iterator in answer)) throw new Skipped("readdir answers later: that needs a mount");
-    const entries = [...answer];
-    if (entries.length > 0 && entries[0].offset === undefined) {
-      if (offset > 0) throw new Skipped("entries without offsets need a mount");
-      entries.forEach((entry, i) => entry.offset = i + 1);
-    }
-    const dots = offset > 0 || entries[0]?.name === "." ? [] : [".", ".."].map((name) => ({
-      name,
-      ino: BigInt(this.#tree.attr(name === "." ? node : parent).ino ?? 0),
-      next: 0n,
-      type: 4,
-    }));
-    return [
-      ...dots,
-      ...entries.map(({ name, ino, mode, offset }) => ({
-        name,
-        ino: BigInt(ino),
-        next: BigInt(offset ?? 0),
-        type: mode >> 12,
-      })),
-    ];
   }
 }

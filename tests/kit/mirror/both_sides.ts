@@ -85,7 +85,13 @@ function held({ ok }: Place, path: string, { mode }: Stat): unknown {
 
 /** Fails unless both sides tell the same of everything in the folder of the case. */
 function alike(at: Place, there: (name?: string) => string): void {
-  const { is, dir } = at;
+  const { ok, is, dir } = at;
+  // What is not written yet has no blocks of its own on every file system, and may get them at any time.
+  for (const folder of [dir, there()]) {
+    const fd = ok.open(folder, "RDONLY|DIRECTORY");
+    ok.syncfs(fd);
+    ok.close(fd);
+  }
   const here = walk(at, dir), own = walk(at, there());
   is(here.map(({ path }) => path), own.map(({ path }) => path));
   for (const [i, { path, stat, entry }] of own.entries()) {

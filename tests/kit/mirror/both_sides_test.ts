@@ -15,11 +15,11 @@ import {
 } from "../../support/harness.ts";
 import { bothSides } from "./both_sides.ts";
 
-const options = { needs: ["root", "fuse"], sanitize: false } as const;
+const options = { needs: ["root", "fuse"], sanitize: false, timeout: 300_000 } as const;
 
 /** Runs the cases by a command; each is a step of the test. */
 async function hold(t: TestContext, command: readonly string[]): Promise<void> {
-  const { stdout, stderr } = await run(command);
+  const { stdout, stderr } = await run(command, { timeout: 180_000 });
   const outcomes = stdout.split("\n").filter(Boolean).map((line) => JSON.parse(line) as Outcome);
   for (const { name, result, message } of outcomes) {
     await t.step({
