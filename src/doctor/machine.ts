@@ -4,6 +4,7 @@ import { cstring, decodeName } from "../abi/text.ts";
 import { ERRNO, errnoName } from "../errno.ts";
 import { S_IFCHR, S_IFMT, S_IFREG } from "../fs/mode.ts";
 import { CONNECTIONS } from "../mount/control.ts";
+import { MTAB, NO_MTAB } from "../mount/fusermount.ts";
 import { NO_DEVICE } from "../mount/kernel.ts";
 import { resolveOptions } from "../session/options.ts";
 import type { Finding } from "./finding.ts";
@@ -102,7 +103,11 @@ export async function helper(libc: Libc): Promise<Finding<{ readonly path: strin
   if (/^NoNewPrivs:\s*1$/m.test(textOf(libc, "/proc/self/status") ?? "")) {
     return limited("this process has no_new_privs", "start it without no_new_privs");
   }
-  return { title, state: "ok", value: { path, setuid: true }, detail: `${path}, set-user-ID root` };
+  const value = { path, setuid: true };
+  if (libc.faccessat(AT_FDCWD, cstring(MTAB), 0, 0) < 0) {
+    return { title, state: "limited", value, detail: `${path} unmounts nothing without ${MTAB}`, remedy: NO_MTAB };
+  }
+  return { title, state: "ok", value, detail: `${path}, set-user-ID root` };
 }
 
 /** The first program of that name in PATH, whose folders this thread may serve. Source: `posix_spawnp(3)`. */

@@ -9,6 +9,11 @@ import { type Reason, refusal, says } from "./refusal.ts";
 
 const HELPER = "fusermount3";
 
+/** Where the helper looks whose a mount is before it unmounts. */
+export const MTAB = "/etc/mtab";
+/** What helps where that is not there. */
+export const NO_MTAB = `as root: ln -s /proc/self/mounts ${MTAB}`;
+
 const AF_UNIX = 1, SOCK_STREAM = 1, SOCK_CLOEXEC = 0o2000000;
 const MSG_DONTWAIT = 0x40, MSG_CMSG_CLOEXEC = 0x40000000;
 const SOL_SOCKET = 1, SCM_RIGHTS = 1;
@@ -70,9 +75,7 @@ function reading(text: string): [ErrnoName, string?] {
   if (text.includes("user_allow_other")) {
     return ["EPERM", "write a line user_allow_other into /etc/fuse.conf, or mount without allowOther"];
   }
-  if (/^failed to open \/etc\/mtab: No such file/m.test(text)) {
-    return ["ENOENT", "it reads the list of mounts there; as root: ln -s /proc/self/mounts /etc/mtab"];
-  }
+  if (text.includes(`failed to open ${MTAB}: No such file`)) return ["ENOENT", NO_MTAB];
   if (/no write access|not owned by/.test(text)) return ["EACCES", "mount on a directory of your own"];
   if (text.includes("mount_max")) return ["EUSERS"];
   if (text.includes("device not found")) return ["ENODEV", NO_DEVICE];

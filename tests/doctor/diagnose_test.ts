@@ -328,6 +328,10 @@ test("diagnose: a worse machine", { needs: [...UNSHARED, "tool:fusermount3", "to
   assertMatch(`${barred.state}: ${barred.detail}`, /^limited: .*no_new_privs/);
   const { helper: none } = await elsewhere(dir, inside("PATH=/nowhere exec $PRINT"));
   assertEquals([none.state, none.value], ["missing", undefined]);
+  const bare = `cp -a /etc "$DIR" && rm -f "$DIR/etc/mtab" && mount --bind "$DIR/etc" /etc; exec $PRINT`;
+  const { helper: blind } = await elsewhere(dir, inside(bare), { DIR: dir.path });
+  assertEquals([blind.state, blind.value!.setuid], ["limited", true]);
+  assertEquals(blind.remedy, "as root: ln -s /proc/self/mounts /etc/mtab");
 });
 
 test("diagnose: fusectl where it belongs", { needs: UNSHARED }, async () => {

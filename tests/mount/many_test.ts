@@ -36,7 +36,10 @@ test("mount: forty at once, each of which answers, and so does everything else",
   assertStringIncludes(await fs.readFile("/proc/self/status", "utf8"), "Pid:");
   // Whoever waited for the first one is not the same as before.
   assertEquals((await run(["cat", ...files.reverse()])).stdout, names.reverse().map((name) => `${name}\n`).join(""));
-  assertEquals(await Promise.all(sessions.map((session) => session.unmount())), names.map(() => "unmounted"));
+  assertEquals(
+    await Promise.all(sessions.map((session) => session.unmount({ timeout: 30_000 }))),
+    names.map(() => "unmounted"),
+  );
   assertEquals(await mountsUnder(dir.path), []);
   assertEquals(await ownFds(), before);
 });
