@@ -16,12 +16,12 @@ if (paths.length === 0 || Deno.args.some((a) => a.startsWith("--"))) {
   Deno.exit(2);
 }
 try {
-  using files = new DisposableStack();
-  const changes = files.use(openFile({ memfd: "changes" }));
+  using changes = openFile({ memfd: "changes" });
   const parts: Extent[] = [];
   let size = 0;
   for (const path of paths) {
-    const { fd, size: length } = files.use(openFile(path));
+    // Until this program ends.
+    const { fd, size: length } = openFile(path);
     if (length > 0) parts.push({ offset: size, length, file: fd, fileOffset: 0 });
     size += length;
   }

@@ -19,12 +19,7 @@ import {
   type TestContext,
 } from "../support/harness.ts";
 
-const options = {
-  needs: ["root", "fuse"] as const,
-  sanitize: false,
-  timeout: 120_000,
-  except: "DisposableStack" in globalThis ? {} : { node: "this one has no DisposableStack, which the example takes" },
-};
+const options = { needs: ["root", "fuse"] as const, sanitize: false, timeout: 120_000 };
 const filesystems = ["tool:mkfs.ext4", "tool:e2fsck", "tool:debugfs", "tool:mount", "tool:losetup"] as const;
 const FINE = { code: 0, signal: null };
 
