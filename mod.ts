@@ -36,6 +36,6 @@ export { mount, type MountOptions, type Session } from "./src/mount/mount.ts";
 export { unmount } from "./src/mount/unmount.ts";
 export type { UnmountOptions, UnmountResult } from "./src/mount/unmounting.ts";
 export type { CharacterDeviceOptions } from "./src/session/cuse.ts";
-export type { SessionOptions } from "./src/session/options.ts";
+export type { ErrorPlace, SessionOptions } from "./src/session/options.ts";
 export type { SessionEnd } from "./src/session/session.ts";
 export { formatTrace, type TraceEvent } from "./src/session/trace.ts";

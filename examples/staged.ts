@@ -1,7 +1,7 @@
 /**
  * The pattern of an object store: a folder of objects that are replaced whole. What is written goes to a file in
  * memory, at the kernel's speed, and becomes the object's next version when it is closed. A larger one than
- * `--max-bytes` is refused, which is what close(2) says then. Everything is gone when it is unmounted.
+ * `--max-bytes` (1 GiB) is refused, which is what close(2) says then. Everything is gone when it is unmounted.
  *
  *     deno run --allow-ffi examples/staged.ts MOUNTPOINT [--max-bytes=N]
  */
@@ -14,7 +14,7 @@ if (paths.length !== 1 || flags.length > 1 || !flags.every((flag) => /^--max-byt
   console.error("usage: deno run --allow-ffi examples/staged.ts MOUNTPOINT [--max-bytes=N]");
   Deno.exit(2);
 }
-const most = Number(flags[0]?.slice("--max-bytes=".length) ?? Infinity);
+const most = Number(flags[0]?.slice("--max-bytes=".length) ?? 2 ** 30);
 
 class StoredObject {
   bytes: Uint8Array = new Uint8Array(0);
@@ -38,8 +38,12 @@ function find(nodeid: number): StoredObject {
   return object;
 }
 
+/** What is too large has to be refused before there is memory for it: a file with holes may have any size. */
+function checkSize(size: number): void {
+  if (size > most) throw new FuseError("EFBIG");
+}
+
 function put(object: StoredObject, bytes: Uint8Array): void {
-  if (bytes.length > most) throw new FuseError("EFBIG");
   // Here a real one uploads, and may take its time: a promise keeps the closer waiting, and nobody else.
   object.bytes = bytes;
   object.modified = Date.now();
@@ -63,7 +67,13 @@ function opened(object: StoredObject, flags: number): OpenReply {
   // All handles of one object share one file.
   if (object.staged === undefined || object.staged.state === "closed") {
     const from = flags & O_TRUNC ? undefined : object.bytes;
-    object.staged = files.register(stage({ from, onCommit: (file) => put(object, file.read()) }));
+    object.staged = files.register(stage({
+      from,
+      onCommit(file) {
+        checkSize(file.size);
+        put(object, file.read());
+      },
+    }));
   }
   return { backing: object.staged };
 }
@@ -84,6 +94,7 @@ const store: Filesystem = {
     const object = find(nodeid);
     // While it is open the staged file takes the size.
     if (size !== undefined && object.staged?.state !== "open") {
+      checkSize(size);
       const bytes = new Uint8Array(size);
       bytes.set(object.bytes.subarray(0, size));
       put(object, bytes);

@@ -58,16 +58,20 @@ export interface Negotiated {
  * ```
  */
 export interface Filesystem {
-  /** The handshake is done; requests follow. */
+  /** The handshake is done; requests follow. What it throws refuses the connection. */
   init?(connection: Connection): void;
   /**
-   * The kernel let go of the mount, and staged files are committed; nothing follows. Also called where the connection
-   * was aborted.
+   * The kernel let go of the mount, and staged files are committed; nothing follows but the `init` of another mount.
+   * Also called where the connection was aborted, and only where `init` was called and did not throw. What the kernel
+   * knew and had open until now it neither forgets nor releases first.
    */
   destroy?(): void;
   /** Finds a name in a directory; `null`: ENOENT. Absent: ENOSYS. Source: `path_resolution(7)`. */
   lookup?(args: t.NameArgs, request: t.Request): t.Awaitable<t.Entry | null>;
-  /** The kernel drops lookups; at 0 the inode is unknown to it. Never answered. */
+  /**
+   * The kernel drops lookups; at 0 the inode is unknown to it, and the nodeid may be given to another one. Comes after
+   * the commit, where a staged file of the inode is being handed over. Never answered.
+   */
   forget?(args: t.ForgetArgs): void;
   /** Attributes of an inode. Absent: ENOSYS. Source: `stat(2)`. */
   getattr?(args: t.GetattrArgs, request: t.Request): t.Awaitable<t.AttrReply>;

@@ -73,7 +73,7 @@ export const readdirplus = op({
   shown: pieceShown,
   call: (fs, args, request) => list(fs, args, request),
   encode: packed,
-  undelivered(bytes, _args, { fs }) {
+  undelivered(bytes, _args, context) {
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
     const counted: ForgetArgs[] = [];
     for (let at = 0; at < bytes.length;) {
@@ -82,7 +82,7 @@ export const readdirplus = op({
       const { namelen } = fuse_dirent.read(view, at + fuse_entry_out.size);
       at += fuse_entry_out.size + Math.ceil((fuse_dirent.size + namelen) / 8) * 8;
     }
-    return forgetAll(fs, counted);
+    return forgetAll(counted, context);
   },
 });
 

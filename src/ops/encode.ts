@@ -4,7 +4,6 @@ import * as flag from "../abi/flags.ts";
 import type { Reply } from "../abi/message.ts";
 import { since } from "../abi/since.ts";
 import { type fuse_attr, fuse_attr_out, fuse_entry_out, fuse_open_out } from "../abi/structs.ts";
-import type { Filesystem } from "../fs/filesystem.ts";
 import { S_IFMT } from "../fs/mode.ts";
 import type { Attr, AttrReply, Awaitable, CreateReply, Entry, ForgetArgs, OpenReply } from "../fs/types.ts";
 import { addFile, type OpContext } from "./op.ts";
@@ -98,13 +97,25 @@ export function entry(reply: Reply, e: Entry, _args: unknown, context: OpContext
   putEntry(reply.view, at, e, context);
 }
 
+/** Encoder of an {@linkcode Entry} of what was made. */
+export function made(reply: Reply, e: Entry, args: unknown, context: OpContext): void {
+  context.arbiter.made(e.nodeid);
+  entry(reply, e, args, context);
+}
+
+/** Takes back lookups. The author may give the number to another inode then, so that nothing may be left to do. */
+export function forgetOne(args: ForgetArgs, { fs, arbiter }: OpContext): Awaitable<void> {
+  const busy = arbiter.busy(args.nodeid);
+  return busy === null ? fs.forget?.(args) : busy.then(() => fs.forget?.(args));
+}
+
 /** Takes back lookups. One that fails keeps none of the others from being taken back. */
-export function forgetAll(fs: Filesystem, all: readonly ForgetArgs[]): Awaitable<void> {
+export function forgetAll(all: readonly ForgetArgs[], context: OpContext): Awaitable<void> {
   const late: Promise<unknown>[] = [];
   for (const args of all) {
     try {
       // An asynchronous method is of the type, too; its failure must not be lost.
-      const done: unknown = fs.forget?.(args);
+      const done: unknown = forgetOne(args, context);
       if (done instanceof Promise) late.push(done);
     } catch (error) {
       late.push(Promise.reject(error));
@@ -114,9 +125,9 @@ export function forgetAll(fs: Filesystem, all: readonly ForgetArgs[]): Awaitable
 }
 
 /** Takes back the lookup that an undelivered {@linkcode Entry} counted. */
-export function forgetEntry(e: Entry | null, _args: unknown, { fs }: OpContext): Awaitable<void> {
+export function forgetEntry(e: Entry | null, _args: unknown, context: OpContext): Awaitable<void> {
   if (e !== null && Number.isSafeInteger(e.nodeid) && e.nodeid > 0) {
-    return forgetAll(fs, [{ nodeid: e.nodeid, nlookup: 1 }]);
+    return forgetOne({ nodeid: e.nodeid, nlookup: 1 }, context);
   }
 }
 
@@ -191,7 +202,7 @@ export function open(reply: Reply, o: OpenReply, nodeid: number, args: Opening, 
 
 /** Encoder of a file made and opened. */
 export function created(reply: Reply, c: CreateReply, args: Opening, context: OpContext): void {
-  entry(reply, c.entry, null, context);
+  made(reply, c.entry, null, context);
   open(reply, c, c.entry.nodeid, args, context);
 }
 

@@ -57,6 +57,13 @@ export interface OpenArbiter {
   opened(nodeid: number, flags: number, reply: OpenReply, thread: number): OpenDecision;
   /** A handle of this inode was released, or its open reply was not delivered; null: one that is not tracked. */
   released(nodeid: number, decision: OpenDecision | null): void;
+  /** An inode of this number was made, which has nothing of one that had the number before. */
+  made(nodeid: number): void;
+  /**
+   * What is still being done for an inode that is not open any more, before which its author must not let go of it;
+   * null: nothing. After the end of the session it does not resolve.
+   */
+  busy(nodeid: number): Promise<void> | null;
   /** The attributes of an inode as its backing file has them now. */
   attributes(nodeid: number, attr: Attr): Attr;
   /** The author is about to be asked for a setattr. Throws where it has to be refused. */
@@ -78,6 +85,8 @@ export const PLAIN: OpenDecision = Object.freeze({
 export const UNBACKED: OpenArbiter = {
   opened: () => PLAIN,
   released: () => {},
+  made: () => {},
+  busy: () => null,
   attributes: (_nodeid, attr) => attr,
   changing: () => {},
   changed: () => {},

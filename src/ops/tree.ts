@@ -14,7 +14,7 @@ import {
 } from "../abi/structs.ts";
 import { ERRNO } from "../errno.ts";
 import type { ForgetArgs, NameArgs, RenameArgs } from "../fs/types.ts";
-import { entry, forgetAll, forgetEntry, nothing, putNegative } from "./encode.ts";
+import { entry, forgetAll, forgetEntry, forgetOne, made, nothing, putNegative } from "./encode.ts";
 import { op } from "./op.ts";
 
 function nameArgs(m: Message): NameArgs {
@@ -41,7 +41,7 @@ export const forget = op({
   absent: "ok",
   silent: true,
   decode: (m): ForgetArgs => ({ nodeid: m.nodeid, nlookup: m.struct(fuse_forget_in).nlookup }),
-  call: (fs, args) => fs.forget!(args),
+  call: (_fs, args, _request, context) => forgetOne(args, context),
 });
 
 export const batchForget = op({
@@ -54,7 +54,7 @@ export const batchForget = op({
     const at = m.take(count * fuse_forget_one.size);
     return Array.from({ length: count }, (_, i) => fuse_forget_one.read(m.view, at + i * fuse_forget_one.size));
   },
-  call: (fs, all) => forgetAll(fs, all),
+  call: (_fs, all, _request, context) => forgetAll(all, context),
 });
 
 export const symlink = op({
@@ -63,7 +63,7 @@ export const symlink = op({
   absent: "ENOSYS",
   decode: (m) => ({ parent: m.nodeid, name: m.string(), target: m.string() }),
   call: (fs, args, request) => fs.symlink!(args, request),
-  encode: entry,
+  encode: made,
   undelivered: forgetEntry,
 });
 
@@ -80,7 +80,7 @@ export const mknod = op({
     return { parent: m.nodeid, name: m.string(), mode, umask, rdev };
   },
   call: (fs, args, request) => fs.mknod!(args, request),
-  encode: entry,
+  encode: made,
   undelivered: forgetEntry,
 });
 
@@ -93,7 +93,7 @@ export const mkdir = op({
     return { parent: m.nodeid, name: m.string(), mode, umask };
   },
   call: (fs, args, request) => fs.mkdir!(args, request),
-  encode: entry,
+  encode: made,
   undelivered: forgetEntry,
 });
 

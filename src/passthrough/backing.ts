@@ -9,15 +9,17 @@ import { type Deferred, deferred } from "../deferred.ts";
 import { FuseError } from "../errno.ts";
 import type { Backing, BackingMode, BackingState } from "../fs/backing.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE } from "../fs/flags.ts";
+import { S_ISGID, S_ISUID } from "../fs/mode.ts";
 import { setsTimes, timespecs } from "../fs/times.ts";
 import type { Attr, Awaitable, OpenReply, Request, SetattrArgs, WriteArgs } from "../fs/types.ts";
 import { suidgidToDrop } from "../suidgid.ts";
 import type { Appender } from "./append.ts";
+import { check } from "./check.ts";
+import { type Access, reopen, setTimes } from "./descriptors.ts";
 import type { ExtentMap } from "./extents.ts";
-import { type Access, reopen } from "./descriptors.ts";
 import { Held } from "./held.ts";
 import type { Room } from "./room.ts";
-import { check, type Host, identify, isPlain, type Source } from "./source.ts";
+import { type Host, identify, isPlain, type Source } from "./source.ts";
 import type { Staged } from "./staged.ts";
 import { go, type Steps } from "./steps.ts";
 
@@ -355,9 +357,18 @@ export class BackingFile implements Backing {
 
   /** Clears the set-id bits that a write by this caller ends. Others may set them in the file at any time. */
   killSuidgid(caller: Request): void {
+    this.#dropSuidgid((stat) => suidgidToDrop(stat, caller));
+  }
+
+  /** Clears the set-id bits that are not in a mode. */
+  limitSuidgid(mode: number): void {
+    this.#dropSuidgid((stat) => stat.mode & (S_ISUID | S_ISGID) & ~mode);
+  }
+
+  #dropSuidgid(which: (stat: Stat) => number): void {
     if (this.fd < 0 || !this.writable) return;
     const stat = this.#statx();
-    const drop = suidgidToDrop(stat, caller);
+    const drop = which(stat);
     if (drop !== 0) this.owner.libc.fchmod(this.fd, stat.mode & 0o7777 & ~drop);
   }
 
@@ -366,8 +377,7 @@ export class BackingFile implements Backing {
     if (this.fd < 0 || !this.writable || !setsTimes(args)) return;
     const times = timespecs(args);
     if (this.staged !== null) return this.staged.setTimes(times);
-    // The path of AT_EMPTY_PATH is enough since Linux 5.8 alone.
-    check("utimensat", this.owner.libc.utimensat(-1, cstring(`/proc/self/fd/${this.fd}`), times, 0));
+    check("utimensat", setTimes(this.owner.libc, this.fd, times));
   }
 
   /** The author's attributes, with what the file itself says. */

@@ -1,32 +1,36 @@
 /** Reading and writing at places of open files. What fails is a FuseError that names the call. */
-import { AT_EMPTY_PATH, F_GETFL, type Libc, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, type CString, F_GETFL, type Libc, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
-import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { ERRNO, FuseError } from "../errno.ts";
 import { FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE, SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
 import { S_IFMT, S_IFREG } from "../fs/mode.ts";
+import { check } from "./check.ts";
 
 const STATX_TYPE_AND_SIZE = 0x201;
 
 /** What may be done with a file. */
 export type Access = "read" | "read-write";
 
+/** A path to the file that a descriptor has open. Without one utimensat(2) works since Linux 5.8 alone. */
+const pathOf = (fd: number): CString => cstring(`/proc/self/fd/${fd}`);
+
+/** Sets the times of an open file, given as two `struct timespec`s; -errno where that fails. Source: `utimensat(2)`. */
+export function setTimes(libc: Libc, fd: number, times: Uint8Array): number {
+  return libc.utimensat(-1, pathOf(fd), times, 0);
+}
+
 /** A descriptor of our own of the same file, or -errno. */
 export function reopen(libc: Libc, fd: number, access: Access): number {
   const { O } = libc;
   const mode = access === "read" ? O.RDONLY : O.RDWR;
   // NONBLOCK: not to wait for whoever holds a lease on the file.
-  return libc.open(cstring(`/proc/self/fd/${fd}`), mode | O.CLOEXEC | O.NONBLOCK | O.NOCTTY, 0);
+  return libc.open(pathOf(fd), mode | O.CLOEXEC | O.NONBLOCK | O.NOCTTY, 0);
 }
 
 /** Room for copies, bytes: made at the first one. */
 const ROOM = 256 * 1024;
 let room: Uint8Array | undefined;
-
-function check(syscall: string, fd: number, result: number): number {
-  if (result >= 0) return result;
-  throw new FuseError(result, `${syscall} on descriptor ${fd}: ${errnoName(result)}`, { syscall });
-}
 
 /**
  * Whether a descriptor can be written at any place, which it cannot if it appends. EBADF: it is none, or not open for
@@ -34,15 +38,15 @@ function check(syscall: string, fd: number, result: number): number {
  */
 export function isWritable(fd: number): boolean {
   const c = libc();
-  const flags = check("fcntl", fd, c.fcntl(fd, F_GETFL, 0));
-  check("pread", fd, c.pread(fd, room ??= new Uint8Array(ROOM), 0, 0));
+  const flags = check("fcntl", c.fcntl(fd, F_GETFL, 0), fd);
+  check("pread", c.pread(fd, room ??= new Uint8Array(ROOM), 0, 0), fd);
   return (flags & c.O.ACCMODE) === c.O.RDWR && !(flags & c.O.APPEND);
 }
 
 /** Size of a regular file, bytes; Infinity of anything else, which does not tell. */
 export function fileSize(fd: number): number {
   const stat = new Stat();
-  check("statx", fd, libc().statx(fd, cstring(""), AT_EMPTY_PATH, STATX_TYPE_AND_SIZE, stat));
+  check("statx", libc().statx(fd, cstring(""), AT_EMPTY_PATH, STATX_TYPE_AND_SIZE, stat), fd);
   return (stat.mode & S_IFMT) === S_IFREG ? stat.size : Infinity;
 }
 
@@ -53,7 +57,7 @@ export function readAt(fd: number, into: Uint8Array, from: number, to: number, p
     const target = from === 0 ? into : into.subarray(from, to);
     const n = c.pread(fd, target, to - from, place);
     if (n === -ERRNO.EINTR) continue;
-    if (check("pread", fd, n) === 0) {
+    if (check("pread", n, fd) === 0) {
       into.fill(0, from, to);
       return;
     }
@@ -70,7 +74,7 @@ export function writeAt(fd: number, data: Uint8Array, from: number, to: number, 
     const n = c.pwrite(fd, source, to - from, place);
     if (n === -ERRNO.EINTR) continue;
     if (n === 0) throw new FuseError("EIO", `pwrite on descriptor ${fd} took nothing`, { syscall: "pwrite" });
-    return check("pwrite", fd, n);
+    return check("pwrite", n, fd);
   }
 }
 
@@ -104,14 +108,19 @@ export function zeroAt(fd: number, place: number, length: number): void {
 }
 
 /** Takes space for a range, so that writing it cannot fail for the lack of it. Source: `fallocate(2)`. */
-export function reserveAt(fd: number, place: number, length: number): void {
-  check("fallocate", fd, libc().fallocate(fd, 0, place, length));
+export function reserveAt(fd: number, place: number, length: number, keepSize = false): void {
+  check("fallocate", libc().fallocate(fd, keepSize ? FALLOC_FL_KEEP_SIZE : 0, place, length), fd);
+}
+
+/** Cuts a file, or extends it by a hole. */
+export function truncateAt(fd: number, size: number): void {
+  check("ftruncate", libc().ftruncate(fd, size), fd);
 }
 
 /** Brings a file to stable storage. */
 export function syncFile(fd: number, datasync: boolean): void {
   const c = libc();
-  check(datasync ? "fdatasync" : "fsync", fd, datasync ? c.fdatasync(fd) : c.fsync(fd));
+  check(datasync ? "fdatasync" : "fsync", datasync ? c.fdatasync(fd) : c.fsync(fd), fd);
 }
 
 /**

@@ -29,7 +29,7 @@ const FIELDS = ["offset", "length", "file", "fileOffset"] as const;
 const MAX_FD = 0x7fffffff;
 
 /** "extent 3 (offset 0, length 10, file 5, fileOffset 0)", with where it comes from. */
-export function nameExtent(origin: string, index: number, extent: Extent): string {
+function nameExtent(origin: string, index: number, extent: Extent): string {
   return `${origin}: extent ${index} (${FIELDS.map((field) => `${field} ${extent[field]}`).join(", ")})`;
 }
 

@@ -3,7 +3,7 @@ import { deferred } from "../deferred.ts";
 import { FuseError } from "../errno.ts";
 import { SEEK_DATA, SEEK_HOLE } from "../fs/flags.ts";
 import type { Awaitable } from "../fs/types.ts";
-import { copyAt, fileSize, readAt, reserveAt, Seeker, writeAllAt, writeAt, zeroAt } from "./descriptors.ts";
+import { copyAt, fileSize, readAt, reserveAt, Seeker, truncateAt, writeAllAt, writeAt, zeroAt } from "./descriptors.ts";
 import { checkExtents, type Extent, type ExtentRange } from "./extent.ts";
 import { Files } from "./files.ts";
 import { Missing } from "./missing.ts";
@@ -99,7 +99,9 @@ export class ExtentMap {
   *[Symbol.iterator](): Generator<Extent, void> {
     for (let at = 0; at < Infinity;) {
       const { start, end, file, place } = this.#runs.find(at);
-      if (file >= 0) yield { offset: start, length: end - start, file, fileOffset: place };
+      // Of the file that it is, as much as there is now.
+      const length = (end === Infinity ? this.size : end) - start;
+      if (file >= 0 && length > 0) yield { offset: start, length, file, fileOffset: place };
       at = end;
     }
   }
@@ -111,8 +113,10 @@ export class ExtentMap {
   identity(): number | null {
     if (this.#same !== null || this.#missing !== undefined || this.#allocate !== undefined) return this.#same;
     const { end, file, place } = this.#runs.find(0);
-    if (file >= 0 && place === 0 && end === this.#size && fileSize(file) === end) this.#same = file;
-    return this.#same;
+    if (file < 0 || place !== 0 || end !== this.#size || fileSize(file) !== end) return null;
+    // Also what it will be made larger by.
+    this.#runs.assign(0, Infinity, file, 0);
+    return this.#same = file;
   }
 
   /**
@@ -121,13 +125,13 @@ export class ExtentMap {
    */
   read(into: Uint8Array, offset: number, length: number = into.length): number | Promise<number> {
     checkRange(offset, length);
-    const end = Math.min(offset + Math.min(length, into.length), this.#size);
+    const end = Math.min(offset + Math.min(length, into.length), this.size);
     const wait = this.#learn(offset, end);
     return wait === undefined ? this.#read(into, offset, end) : wait.then(() => this.#read(into, offset, end));
   }
 
   #read(into: Uint8Array, offset: number, end: number): number {
-    const to = Math.min(end, this.#size);
+    const to = Math.min(end, this.size);
     for (let at = offset; at < to;) {
       const run = this.#runs.find(at);
       const { start, file, place } = run, stop = Math.min(run.end, to);
@@ -246,9 +250,17 @@ export class ExtentMap {
     }
   }
 
-  /** Cuts, or extends by a hole. The files keep their bytes. */
+  /**
+   * Cuts, or extends by a hole. The files keep their bytes; but a map that is one whole file cuts or extends that.
+   * EROFS: it cannot be written.
+   */
   truncate(size: number): void {
     checkRange(size, 0);
+    if (this.#same !== null) {
+      if (!this.#files.writable(this.#same)) throw this.#refusal(size, this.#same);
+      this.#files.wrote(this.#same);
+      return truncateAt(this.#same, size);
+    }
     if (size < this.#size) this.#runs.assign(size, Infinity, HOLE, 0);
     this.#size = size;
   }
@@ -269,7 +281,8 @@ export class ExtentMap {
       if (this.#files.writable(file)) {
         const stop = Math.min(end, to);
         this.#files.wrote(file);
-        reserveAt(file, place + at - start, stop - at);
+        // Elsewhere its size is not the map's.
+        reserveAt(file, place + at - start, stop - at, keepSize && file === this.#same);
         at = stop;
       } else yield* this.#claim(undefined, at, to - at);
     }
@@ -289,7 +302,7 @@ export class ExtentMap {
   *#punch(from: number, end: number): Steps<void> {
     const forget = this.#allocate !== undefined;
     if (!forget) yield this.#learn(from, end);
-    const to = Math.min(end, this.#size);
+    const to = Math.min(end, this.size);
     for (let at = from; at < to && !forget; at = this.#runs.end) {
       const { file } = this.#runs.find(at);
       if (file !== HOLE && !this.#files.writable(file)) throw this.#refusal(at, file);
@@ -316,7 +329,7 @@ export class ExtentMap {
    */
   seek(offset: number, whence: number): number {
     if (whence !== SEEK_DATA && whence !== SEEK_HOLE) throw new FuseError("EINVAL", `whence ${whence}`);
-    const size = this.#size;
+    const { size } = this;
     if (!(offset >= 0 && offset < size)) throw new FuseError("ENXIO", `offset ${offset} of ${size} bytes`);
     const seeker = new Seeker();
     try {

@@ -2,9 +2,10 @@
 import { AT_EMPTY_PATH, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
-import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { ERRNO, FuseError } from "../errno.ts";
 import { SEEK_END } from "../fs/flags.ts";
 import { S_IFBLK, S_IFDIR, S_IFMT, S_IFREG } from "../fs/mode.ts";
+import { check } from "./check.ts";
 
 const STATX_TYPE = 1;
 
@@ -38,23 +39,17 @@ export function openFile(
 ): OpenFile {
   const c = libc(), { O } = c;
   if (typeof source !== "string") {
-    const fd = c.memfdCreate(cstring(source.memfd), MFD_CLOEXEC);
-    if (fd < 0) throw failure(fd, "cannot make a file in memory", "memfd_create");
-    return new Opened(fd, 0);
+    const made = c.memfdCreate(cstring(source.memfd), MFD_CLOEXEC);
+    return new Opened(check("memfd_create", made, "cannot make a file in memory"), 0);
   }
   const what = `cannot open ${JSON.stringify(source)}`;
   // NONBLOCK: a fifo is refused below, not waited for.
   const flags = (access === "read" ? O.RDONLY : O.RDWR) | O.CLOEXEC | O.NONBLOCK | O.NOCTTY;
-  const fd = c.open(cstring(source), flags, 0);
-  if (fd < 0) throw failure(fd, what, "open", source);
+  const fd = check("open", c.open(cstring(source), flags, 0), what, source);
   const size = sizeOf(fd);
   if (size >= 0) return new Opened(fd, size);
   c.close(fd);
   throw new FuseError(size, `${what}: it is neither a regular file nor a block device`, { path: source });
-}
-
-function failure(errno: number, what: string, syscall: string, path?: string): FuseError {
-  return new FuseError(errno, `${what}: ${syscall}(2) says ${errnoName(errno)}`, { syscall, path });
 }
 
 /** Size of a regular file or a block device, bytes; or -errno. */

@@ -6,7 +6,8 @@
  * for; an id is registered with the first open that can use it, and given back after the last RELEASE. Where the
  * kernel does not take the file, or another handle stands in the way, the session moves the data itself.
  *
- * A staged file stays its inode's until its last commit has ended: what the author has of it is old until then.
+ * A staged file stays its inode's until its last commit has ended: what the author has of it is old until then. So long
+ * the author is not told that the kernel has forgotten the inode, whose number he might give to another one.
  */
 import type { Libc } from "../../ffi/libc.ts";
 import { FOPEN_DIRECT_IO, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
@@ -52,6 +53,8 @@ interface OpenInode {
   /** Handles that keep its backing file open. */
   backed: number;
   backing: BackingFile | null;
+  /** What the last handles left is being handed over; null: nothing is. */
+  committing: Promise<void> | null;
 }
 
 const PLAIN: Decision = Object.freeze({
@@ -82,7 +85,7 @@ export interface RegistryHooks {
   /** The kernel's attributes of an inode may be older than its backing file: without them it asks before it reads. */
   stale?(nodeid: number): void;
   /** An open was refused for what its author answered, of which the opener learns no more than an errno. */
-  mistaken?(error: unknown, nodeid: number): void;
+  mistaken?(error: FuseError, where: { opcode: string; nodeid: number }): void;
 }
 
 /** The registry: {@linkcode Passthrough} to authors, the arbiter to the session. */
@@ -202,13 +205,12 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   /** An open or create of this inode by a thread is about to be answered. */
   opened(nodeid: number, flags: number, reply: OpenReply, thread = 0): Decision {
-    const asked = this.#blaming(nodeid, () => this.#asked(reply));
+    const asked = this.#blaming(nodeid, flags, () => this.#asked(reply));
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
-      this.#inodes.set(nodeid, inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null });
+      inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null, committing: null };
+      this.#inodes.set(nodeid, inode);
     }
-    // A new inode has nothing of what had its number before.
-    if (inode.backed === 0 && this.#isNew(flags)) inode.backing = null;
     try {
       return this.#decide(inode, asked, { nodeid, flags, thread, direct: reply.directIo === true });
     } finally {
@@ -219,24 +221,32 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
   }
 
   /** Tells the author of an open's inode what he answered wrong, of which the opener learns no more than an errno. */
-  #blaming<T>(nodeid: number, use: () => T): T {
+  #blaming<T>(nodeid: number, flags: number, use: () => T): T {
     try {
       return use();
     } catch (error) {
       // What says no errno is reported anyway.
-      if (error instanceof FuseError) this.#hooks.mistaken?.(error, nodeid);
+      if (error instanceof FuseError) this.#hooks.mistaken?.(error, { opcode: this.#opcodeOf(flags), nodeid });
       throw error;
     }
   }
 
-  /** Whether an open made what it opens: CREATE and TMPFILE say so, OPEN never does. */
-  #isNew(flags: number): boolean {
+  /** What an open came as: CREATE and TMPFILE say so in their flags, OPEN never does. */
+  #opcodeOf(flags: number): "FUSE_OPEN" | "FUSE_CREATE" | "FUSE_TMPFILE" {
     const { O } = this.libc;
-    return (flags & O.CREAT) !== 0 || (flags & O.TMPFILE) === O.TMPFILE;
+    if ((flags & O.TMPFILE) === O.TMPFILE) return "FUSE_TMPFILE";
+    return flags & O.CREAT ? "FUSE_CREATE" : "FUSE_OPEN";
+  }
+
+  /** Whether an open made what it opens. */
+  #isNew(flags: number): boolean {
+    return this.#opcodeOf(flags) !== "FUSE_OPEN";
   }
 
   /** Drops what is known of an inode that is not open any more. */
   #forget(nodeid: number, inode: OpenInode): void {
+    // Handles that have descriptors of their own may be open still when the inode's file is not.
+    if (inode.committing === null && (inode.backed === 0 || inode.backing?.refs === 0)) inode.backing = null;
     if (inode.handles === 0 && inode.backing === null && this.#inodes.get(nodeid) === inode) {
       this.#inodes.delete(nodeid);
     }
@@ -244,7 +254,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   #decide(inode: OpenInode, asked: BackingFile | null, { nodeid, flags, thread, direct }: Opener): Decision {
     const { O } = this.libc;
-    const file = inode.backing ?? asked;
+    const file = this.#fileOf(inode, asked);
     const mode = flags & O.ACCMODE, reading = mode === O.RDONLY;
     // A close of what can be mapped and written brings its pages to the server, which must not be left out.
     const unflushed = this.#unflushed && reading;
@@ -258,7 +268,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
       return unflushed ? MAPPABLE_UNFLUSHED : MAPPABLE;
     }
     this.#admit(inode, file, asked, flags);
-    // A descriptor as it is may be closed with its own handle, and is opened as that was: it serves no other.
+    // What is opened as its own handle was serves no other.
     const own = asked !== null && asked !== file && (asked.loose || file.loose) ? asked : null;
     const mine = own ?? file;
     const data = mine.loose && asked !== mine ? null : mine;
@@ -266,7 +276,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (asked !== null && (!reading || flags & O.TRUNC)) mine.forWriting();
     // An open that did not ask has a part in what the others have, and no more.
     const id = inode.passed > 0 ? file.id : asked === null ? 0 : this.#idOf(inode, file);
-    if (served !== null && (id === 0 || direct)) this.#blaming(nodeid, () => served.forServing());
+    if (served !== null && (id === 0 || direct)) this.#blaming(nodeid, flags, () => served.forServing());
     if (asked !== null && mine.coherent) {
       if (flags & O.TRUNC) mine.truncate(0);
       // What the kernel takes for the end of the file it does not read beyond, nor do programs that look first.
@@ -297,6 +307,14 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     }
     if (cached) inode.cached++;
     return { ...handle, openFlags: unflushed ? FOPEN_NOFLUSH : 0, backingId: 0, served, cached };
+  }
+
+  /** The backing file that an inode has from this open on. */
+  #fileOf(inode: OpenInode, asked: BackingFile | null): BackingFile | null {
+    const { backing, passed } = inode;
+    if (backing === null) return asked;
+    // A descriptor as it is may have been closed with its own handle: without an id there is nothing left of it.
+    return backing.loose && passed === 0 && asked !== null ? asked : backing;
   }
 
   /** Refuses who opens what cannot be written to write it; the kernel would let him. */
@@ -388,15 +406,30 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (decision !== null && decision.own !== null) void decision.own.release();
     if (file !== null) {
       inode.backed--;
-      const closed = () => {
-        if (inode.backed === 0 && inode.backing === file) inode.backing = null;
-        this.#forget(nodeid, inode);
-      };
       const committed = file.release();
-      if (committed !== null) return void committed.then(closed);
-      closed();
+      if (committed !== null) this.#commit(nodeid, inode, committed);
     }
     this.#forget(nodeid, inode);
+  }
+
+  /** An inode keeps its backing file until all that was left of it is handed over. */
+  #commit(nodeid: number, inode: OpenInode, committed: Promise<void>): void {
+    const all = Promise.all([inode.committing, committed]).then(() => {
+      if (inode.committing === all) inode.committing = null;
+      this.#forget(nodeid, inode);
+    });
+    inode.committing = all;
+  }
+
+  /** An inode of this number was made. The number may be the name's, of which another inode was just removed. */
+  made(nodeid: number): void {
+    if (this.#inodes.get(nodeid)?.handles === 0) this.#inodes.delete(nodeid);
+  }
+
+  /** Resolves once what is staged of an inode is handed over, while the session lasts; null: nothing is. */
+  busy(nodeid: number): Promise<void> | null {
+    const committing = this.#inodes.get(nodeid)?.committing ?? null;
+    return committing && new Promise((resolve) => void committing.then(() => this.#ended || resolve()));
   }
 
   /** The attributes of an inode as its backing file has them now. */
@@ -418,6 +451,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const file = this.#inodes.get(args.nodeid)?.backing;
     if (!file || !file.coherent) return;
     if (args.killSuidgid) file.killSuidgid(caller);
+    // How the kernel ends them where that is not left to us; the rest of a mode is the author's.
+    if (args.mode !== undefined) file.limitSuidgid(args.mode);
     if (args.size !== undefined) file.truncate(args.size);
     file.setTimes(args);
   }

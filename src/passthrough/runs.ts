@@ -64,11 +64,6 @@ export class Runs {
     this.#replace(0, -1, Float64Array.from(runs));
   }
 
-  /** How many there are. */
-  get count(): number {
-    return this.#leaves.reduce((sum, leaf) => sum + leaf.length, 0) / STRIDE;
-  }
-
   /** Finds the run that holds an offset of 0 or more. */
   find(offset: number): this {
     if (offset >= this.start && offset < this.end) return this;

@@ -10,9 +10,10 @@ import {
   Stat,
 } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
-import { errnoName, FuseError } from "../errno.ts";
+import { FuseError } from "../errno.ts";
 import type { BackingSource } from "../fs/backing.ts";
 import { S_IFDIR, S_IFMT, S_IFREG } from "../fs/mode.ts";
+import { check } from "./check.ts";
 import { type Access, reopen } from "./descriptors.ts";
 import { ExtentMap } from "./extents.ts";
 import { Stage } from "./stage.ts";
@@ -42,12 +43,6 @@ const EMPTY = cstring("");
 const W_OK = 2;
 const STATX_TYPE_AND_INO = 0x101;
 const WHAT = "cannot register a backing file";
-
-/** The value of a call, or its error. */
-export function check(syscall: string, value: number, what = "a backing file cannot be used"): number {
-  if (value >= 0) return value;
-  throw new FuseError(value, `${what}: ${syscall}(2) says ${errnoName(value)}`, { syscall });
-}
 
 /** How it is to be opened. */
 export interface SourceOptions {

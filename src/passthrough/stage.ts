@@ -59,7 +59,8 @@ export class Stage implements StageSource {
  *
  * - **The last release** hands it over, if it was made, emptied or written; where a mapping is left, its end does, or,
  *   where that takes more than a second, the release and then the end. Nobody waits for that: what `onCommit` throws
- *   goes to the session's `onError`. Until it is done, later opens of the inode get the same file.
+ *   goes to the session's `onError`. Until it is done, later opens of the inode get the same file, and no `forget`
+ *   comes: its nodeid is in use.
  * - **A close(2)** by the process that opened it, where no other handle is open and something was written, hands it
  *   over already and waits: what `onCommit` throws is what close(2) says. A child's close of what it has inherited does
  *   not.

@@ -1,12 +1,13 @@
 /** The life of one staged file: what was written, what of it was handed over. */
-import { AT_EMPTY_PATH, type CString, F_DUPFD_CLOEXEC, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_DUPFD_CLOEXEC, type Libc, MFD_CLOEXEC, Stat } from "../../ffi/libc.ts";
 import { cstring } from "../abi/text.ts";
 import { deferred } from "../deferred.ts";
-import { ERRNO, errnoName, FuseError } from "../errno.ts";
+import { ERRNO, FuseError } from "../errno.ts";
 import { UTIME_OMIT } from "../fs/flags.ts";
 import type { Awaitable } from "../fs/types.ts";
+import { check } from "./check.ts";
 import { copyContent, sameContent } from "./contents.ts";
-import { fileSize, readAt, writeAllAt } from "./descriptors.ts";
+import { fileSize, readAt, reopen, setTimes, writeAllAt } from "./descriptors.ts";
 import type { StageOptions } from "./stage.ts";
 import { go, type Steps } from "./steps.ts";
 
@@ -20,29 +21,24 @@ const STATX_MTIME = 0x40;
 const SECOND = 1_000_000_000;
 const NOTHING = new Uint8Array(0);
 const HERE = cstring("");
-
-function check(syscall: string, value: number, path?: string): number {
-  if (value >= 0) return value;
-  const where = path === undefined ? "" : ` in ${JSON.stringify(path)}`;
-  throw new FuseError(value, `cannot stage a file${where}: ${syscall}(2) says ${errnoName(value)}`, { syscall, path });
-}
+const WHAT = "cannot stage a file";
 
 /** A new file without a name: in memory, or on the file system of a directory. */
 function unnamed(libc: Libc, dir: string | undefined): number {
-  const { O } = libc;
   if (dir === undefined) {
-    const memfd = check("memfd_create", libc.memfdCreate(cstring("stage"), MFD_CLOEXEC));
+    const memfd = check("memfd_create", libc.memfdCreate(cstring("stage"), MFD_CLOEXEC), WHAT);
     // A memfd is not counted among those who have its file open, as a lease wants it.
-    const counted = libc.open(cstring(`/proc/self/fd/${memfd}`), O.RDWR | O.CLOEXEC, 0);
+    const counted = reopen(libc, memfd, "read-write");
     if (counted < 0) return memfd;
     libc.close(memfd);
     return counted;
   }
+  const { O } = libc, what = `${WHAT} in ${JSON.stringify(dir)}`;
   const fd = libc.open(cstring(dir), O.TMPFILE | O.RDWR | O.CLOEXEC, 0o600);
   // EISDIR: of kernels and file systems that know no O_TMPFILE. Source: `open(2)`.
-  if (fd !== -ERRNO.EOPNOTSUPP && fd !== -ERRNO.EISDIR) return check("open", fd, dir);
+  if (fd !== -ERRNO.EOPNOTSUPP && fd !== -ERRNO.EISDIR) return check("open", fd, what, dir);
   const path = cstring(`${dir}/.stage-${crypto.randomUUID()}`);
-  const made = check("open", libc.open(path, O.CREAT | O.EXCL | O.RDWR | O.CLOEXEC, 0o600), dir);
+  const made = check("open", libc.open(path, O.CREAT | O.EXCL | O.RDWR | O.CLOEXEC, 0o600), what, dir);
   libc.unlinkat(made, path, 0);
   return made;
 }
@@ -107,9 +103,9 @@ export class Staged {
     }
     const size = fileSize(from);
     if (size === Infinity) throw new FuseError("EINVAL", `cannot stage descriptor ${from}: it is no regular file`);
-    check("ftruncate", this.#libc.ftruncate(this.fd, size));
+    check("ftruncate", this.#libc.ftruncate(this.fd, size), WHAT);
     go(copyContent(this.#libc, from, this.fd, size));
-    return check("fcntl", this.#libc.fcntl(from, F_DUPFD_CLOEXEC, 0));
+    return check("fcntl", this.#libc.fcntl(from, F_DUPFD_CLOEXEC, 0), WHAT);
   }
 
   /** A handle is opened that can write; `mapped`: and read, so that it can map what the kernel moves by itself. */
@@ -130,7 +126,7 @@ export class Staged {
 
   /** A truncation leaves nothing: what was written before needs no commit any more. */
   empty(): void {
-    check("ftruncate", this.#libc.ftruncate(this.fd, 0));
+    check("ftruncate", this.#libc.ftruncate(this.fd, 0), WHAT);
     this.#writable = this.#fresh = true;
     this.#touched = this.#handedOver = false;
     if (this.#mark !== null) this.#mark = this.#setMark();
@@ -139,7 +135,7 @@ export class Staged {
 
   truncate(size: number): void {
     this.#writable = true;
-    if (size > 0) check("ftruncate", this.#libc.ftruncate(this.fd, size));
+    if (size > 0) check("ftruncate", this.#libc.ftruncate(this.fd, size), WHAT);
     else if (fileSize(this.fd) > 0) this.empty();
   }
 
@@ -219,7 +215,7 @@ export class Staged {
     let copy = -1;
     try {
       copy = unnamed(this.#libc, this.#options.dir);
-      check("ftruncate", this.#libc.ftruncate(copy, size));
+      check("ftruncate", this.#libc.ftruncate(copy, size), WHAT);
       yield* copyContent(this.#libc, this.fd, copy, size, this.#pause);
       return copy;
     } catch {
@@ -236,7 +232,7 @@ export class Staged {
   }
 
   #modified(): Time {
-    check("statx", this.#libc.statx(this.fd, HERE, AT_EMPTY_PATH, STATX_MTIME, this.#stat));
+    check("statx", this.#libc.statx(this.fd, HERE, AT_EMPTY_PATH, STATX_MTIME, this.#stat), WHAT);
     return [this.#stat.mtime, this.#stat.mtimeNsec];
   }
 
@@ -255,7 +251,7 @@ export class Staged {
     times.setBigInt64(24, BigInt(mark[1]), true);
     const bytes = new Uint8Array(times.buffer);
     // Where it fails, the mark is none, and shows as a change.
-    this.#libc.utimensat(-1, this.#path(), bytes, 0);
+    setTimes(this.#libc, this.fd, bytes);
     return mark;
   }
 
@@ -266,12 +262,7 @@ export class Staged {
       // Set to now they would not tell from a write in the same tick. Without a mark contents are compared.
       this.#mark = null;
     }
-    check("utimensat", this.#libc.utimensat(-1, this.#path(), times, 0));
-  }
-
-  /** The path of AT_EMPTY_PATH is enough for utimensat since Linux 5.8 alone. */
-  #path(): CString {
-    return cstring(`/proc/self/fd/${this.fd}`);
+    check("utimensat", setTimes(this.#libc, this.fd, times), WHAT);
   }
 
   /** Gives back its descriptors. */

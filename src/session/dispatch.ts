@@ -5,7 +5,7 @@ import { FUSE_KERNEL_VERSION } from "../abi/constants.ts";
 import { CUSE_INIT_BSWAP_RESERVED, FUSE_INIT_BSWAP_RESERVED, OPCODE, opcodeName } from "../abi/opcode.ts";
 import { OverflowError } from "../abi/layout.ts";
 import { Message, Reply, type RequestBuffer, WireError } from "../abi/message.ts";
-import { ERRNO, errnoOf, FuseError } from "../errno.ts";
+import { ERRNO, type ErrnoName, errnoOf, FuseError } from "../errno.ts";
 import type { Filesystem, Negotiated } from "../fs/filesystem.ts";
 import { Handles } from "../fs/handles.ts";
 import type { Directory } from "../ops/directories.ts";
@@ -251,12 +251,12 @@ export class Dispatcher {
   #fail(call: Call, error: unknown): void {
     const bug = isBug(error);
     this.#answer(call, bug ? ERRNO.EIO : errnoOf(error));
-    if (bug) this.#report(error, opcodeName(call.opcode), call.nodeid);
+    if (bug) this.#report(error, opcodeName(call.opcode), call.nodeid, "EIO");
   }
 
   /** Tells the author. */
-  #report(error: unknown, opcode: string, nodeid: number): void {
-    listen(() => this.#options.onError(error, { opcode, nodeid }));
+  #report(error: unknown, opcode: string, nodeid: number, answered?: ErrnoName): void {
+    listen(() => this.#options.onError(error, { opcode, nodeid, answered }));
   }
 
   #traced(call: Call, errno: number, value?: unknown): void {

@@ -1,6 +1,17 @@
 /** What an author may ask of a session. */
+import type { ErrnoName } from "../errno.ts";
 import type { Filesystem } from "../fs/filesystem.ts";
 import type { TraceEvent } from "./trace.ts";
+
+/** Where something failed that {@linkcode SessionOptions.onError} is told. */
+export interface ErrorPlace {
+  /** The request, such as `FUSE_READ`. */
+  readonly opcode: string;
+  /** Its node; 0 where that is not known. */
+  readonly nodeid: number;
+  /** The errno that the caller got for it; absent where nobody waited, or was answered before. */
+  readonly answered?: ErrnoName;
+}
 
 /** Options of the conversation with the kernel, as against those of the mount. */
 export interface SessionOptions {
@@ -112,10 +123,11 @@ export interface SessionOptions {
    */
   maxInFlight?: number;
   /**
-   * Called where a handler fails with something that says no errno, and where what was staged is lost (`FUSE_RELEASE`),
-   * whatever the reason says. Default: one line to console.error.
+   * Called where a handler fails with something that says no errno, where an open is refused for the `backing` that it
+   * was answered, and where what was staged is lost (`FUSE_RELEASE`), whatever the reason says. Default: one line to
+   * console.error.
    */
-  onError?: (error: unknown, where: { opcode: string; nodeid: number }) => void;
+  onError?: (error: unknown, where: ErrorPlace) => void;
   /**
    * Called after each request, with what was asked and answered; `formatTrace` makes a line of it. Costs nothing when
    * absent.
@@ -213,8 +225,7 @@ export function checkMethods(fs: Filesystem, o: ResolvedOptions): void {
   }
 }
 
-function logError(error: unknown, { opcode, nodeid }: { opcode: string; nodeid: number }): void {
-  // A release is answered to nobody.
-  const answered = opcode === "FUSE_RELEASE" ? "" : " and was answered EIO";
-  console.error(`fusewire: ${opcode} of nodeid ${nodeid} failed${answered}:`, error);
+function logError(error: unknown, { opcode, nodeid, answered }: ErrorPlace): void {
+  const outcome = answered === undefined ? "failed" : `failed and was answered ${answered}`;
+  console.error(`fusewire: ${opcode} of nodeid ${nodeid} ${outcome}:`, error);
 }

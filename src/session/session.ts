@@ -75,6 +75,8 @@ export class SessionLoop {
   readonly #handshake = deferred<Negotiated>();
   readonly #connection: Pick<Connection, "device">;
   #stopped = false;
+  /** The file system was told of the connection, and is to be told of its end. */
+  #begun = false;
   /** The loop waits for a buffer. */
   #starved = false;
 
@@ -99,7 +101,7 @@ export class SessionLoop {
     this.#registry = new PassthroughRegistry(libc, device, options.maxStackDepth, {
       lost: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_RELEASE", nodeid })),
       stale: (nodeid) => this.#notifier.staleAttributes(nodeid),
-      mistaken: (error, nodeid) => listen(() => options.onError(error, { opcode: "FUSE_OPEN", nodeid })),
+      mistaken: (error, where) => listen(() => options.onError(error, { ...where, answered: error.code })),
     }, connection.device?.minor);
     this.#handshake.promise.catch(() => {});
     this.#notifier = new Notifier({
@@ -165,7 +167,7 @@ export class SessionLoop {
       this.#waiter[Symbol.dispose]();
       // The author's stores are needed until the last file is in them.
       if (commits !== null) await commits;
-      listen(() => this.#fs.destroy?.());
+      if (this.#begun) listen(() => this.#fs.destroy?.());
     }
     return end;
   }
@@ -244,7 +246,7 @@ export class SessionLoop {
     reply.reset();
     reply.finish(low, high, ERRNO.EIO);
     this.#device.send(reply.bytes, reply.length, null);
-    listen(() => this.#options.onError(cause, { opcode: "a reply", nodeid: 0 }));
+    listen(() => this.#options.onError(cause, { opcode: "a reply", nodeid: 0, answered: "EIO" }));
     return false;
   }
 
@@ -260,6 +262,7 @@ export class SessionLoop {
     this.#registry.enable(flags.has("FUSE_PASSTHROUGH") ? null : this.#withoutPassthrough(), unflushed);
     this.#notifier.begin(negotiated.minor);
     this.#fs.init?.({ negotiated, notify: this.#notifier, passthrough: this.#registry, ...this.#connection });
+    this.#begun = true;
     this.#handshake.resolve(negotiated);
   }
 

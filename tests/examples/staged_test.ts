@@ -62,6 +62,24 @@ def put(data):
 print(put(b"small"), put(b"far too large"), open(sys.argv[1] + "/a").read())
 `;
   assertEquals((await run(["python3", "-c", script, dir.path])).stdout, "None EFBIG small\n");
+  // Of what is not open, and of what is.
+  const cut = `
+import errno, os, sys
+path, size = sys.argv[1] + "/a", 1 << 40
+def says(call, *args):
+    try: call(*args)
+    except OSError as e: return errno.errorcode[e.errno]
+fd = os.open(path, os.O_WRONLY)
+print(says(os.ftruncate, fd, size), says(os.close, fd))
+`;
+  const alone = `import errno, os, sys
+try: os.truncate(sys.argv[1] + "/a", 1 << 40)
+except OSError as e: print(errno.errorcode[e.errno])
+`;
+  assertEquals((await run(["python3", "-c", alone, dir.path])).stdout, "EFBIG\n");
+  assertEquals((await run(["python3", "-c", cut, dir.path])).stdout, "None EFBIG\n");
+  const head = async () => (await run(["head", "-c9", dir.join("a")])).stdout;
+  await until(async () => await head() === "small", "it is released");
   assertEquals(await staged.stop(), { code: 0, signal: null });
   assertEquals(staged.output, `mounted on ${dir.path}\ncommitted a, 5 bytes, version 1\n`);
 });

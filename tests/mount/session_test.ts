@@ -3,7 +3,15 @@ import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertRej
 import fs from "node:fs/promises";
 import process from "node:process";
 import { libc } from "../../ffi/load.ts";
-import { type Attr, type Filesystem, FuseError, mount, type MountOptions, ROOT_ID } from "../../mod.ts";
+import {
+  type Attr,
+  type ErrorPlace,
+  type Filesystem,
+  FuseError,
+  mount,
+  type MountOptions,
+  ROOT_ID,
+} from "../../mod.ts";
 import { deferred } from "../../src/deferred.ts";
 import { mountsUnder, openFds, run, type TempDir, tempDir, test, until } from "../support/harness.ts";
 
@@ -119,7 +127,7 @@ test("unmount: who still uses it after the timeout is only detached", { needs, s
   await using control = await tempDir();
   const session = await mount(oneFile(), dir.path, quiet);
   const { done, go } = await user(dir, control);
-  const unmounted = session.unmount({ timeout: 2000 });
+  const unmounted = session.unmount({ timeout: 5000 });
   await until(async () => (await mountsUnder(dir.path)).length === 0, "it is detached");
   await go();
   assertEquals([await unmounted, (await done).stdout], ["detached", "hello\n"]);
@@ -159,7 +167,7 @@ test(
       EINTR: new DOMException("stop", "AbortError"),
       EIO: new TypeError("a bug"),
     };
-    const reported: { opcode: string; nodeid: number }[] = [];
+    const reported: ErrorPlace[] = [];
     await using _session = await mount(
       oneFile({
         lookup({ name }) {
@@ -177,7 +185,8 @@ test(
         assertEquals((await run(["python3", "-c", script, dir.join(file)])).stdout, `${name}\n`);
       }
     }
-    assertEquals(reported, [{ opcode: "FUSE_LOOKUP", nodeid: 1 }, { opcode: "FUSE_LOOKUP", nodeid: 1 }]);
+    const where = { opcode: "FUSE_LOOKUP", nodeid: 1, answered: "EIO" };
+    assertEquals<unknown>(reported, [where, where]);
   },
 );
 
@@ -312,12 +321,15 @@ test("mount: inside a mount that the same process serves", { needs, sanitize: fa
 test("mount: an init that throws fails it and leaves nothing", { needs, sanitize: false }, async () => {
   await using dir = await tempDir();
   const before = await fuseFds();
+  let destroyed = 0;
   const broken: Filesystem = {
     init() {
       throw new FuseError("ENOMEM", "no memory for the index");
     },
+    destroy: () => void destroyed++,
   };
   await assertRejects(() => mount(broken, dir.path, quiet), FuseError, "no memory for the index");
+  assertEquals(destroyed, 0);
   assertEquals(await mountsUnder(dir.path), []);
   assertEquals(await fuseFds(), before);
 });

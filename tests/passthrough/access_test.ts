@@ -1,6 +1,6 @@
 /** What is registered for reading is not written through the mount, and what may be written can be. */
 import { assertEquals } from "@std/assert";
-import { copyFile, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
 import type { Backing, MountOptions, Request } from "../../mod.ts";
 import { run, test } from "../support/harness.ts";
@@ -208,3 +208,57 @@ bothWays("what nobody may change is opened for reading", async (options) => {
     if (immutable) await run(["chattr", "-i", p.dir.join("a")]);
   }
 });
+
+bothWays(
+  "set-id bits that end in the mount end in the backing file, and no more of its mode changes",
+  async (options) => {
+    for (const handleKillpriv of [true, "v1", false] as const) {
+      const who = { allowOther: true, defaultPermissions: true, handleKillpriv };
+      let mode = 0o104777;
+      const attr = () => ({ mode, size: 5 });
+      await using p = await place({}, { ...options, ...who }, {
+        lookup: ({ name }) => name === "a" ? { nodeid: 2, attr: attr() } : null,
+        getattr: ({ nodeid }) => ({ attr: nodeid === 1 ? { mode: 0o40777 } : attr() }),
+        setattr(args) {
+          mode = args.mode ?? (args.killSuidgid ? mode & ~0o6000 : mode);
+          return { attr: attr() };
+        },
+        open: () => ({ backing: p.files.register(p.dir.join("a")) }),
+      });
+      const path = p.dir.join("a");
+      await writeFile(path, "hello");
+      await chmod(path, 0o4777);
+      const said = await p.python(`
+def show(*what): print(*what, *(oct(os.stat(x).st_mode & 0o7777)[2:] for x in ("a", ${
+        JSON.stringify(path)
+      })), flush=True)
+if os.fork() == 0:
+    os.setresuid(65534, 65534, 65534)
+    os.write(os.open("a", os.O_WRONLY), b"HELLO")
+    os._exit(0)
+os.wait()
+show("written")
+fd = os.open("a", os.O_RDWR)
+for mode in 0o6750, 0o755:
+    os.chmod("a", mode)
+    show("by hand", oct(mode)[2:])
+os.chmod(${JSON.stringify(path)}, 0o6777)
+for mode in 0o6700, 0o2711, 0o640:
+    os.chmod("a", mode)
+    show("by hand", oct(mode)[2:])
+`);
+      assertEquals({ handleKillpriv, said: said.split("\n") }, {
+        handleKillpriv,
+        said: [
+          "written 777 777",
+          "by hand 6750 6750 777",
+          "by hand 755 755 777",
+          "by hand 6700 6700 6777",
+          "by hand 2711 2711 2777",
+          "by hand 640 640 777",
+        ],
+      });
+      assertEquals([await readFile(path, "utf8"), p.errors], ["HELLO", []]);
+    }
+  },
+);

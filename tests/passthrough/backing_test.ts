@@ -55,7 +55,7 @@ for (const [what, make] of Object.entries(SOURCES)) {
         },
       }, { passthrough });
       const id = passthrough ? 1 : 0;
-      const output = p.python(`${READ_WRITE}sys.stdout.flush()\ntime.sleep(0.3)`);
+      const output = p.python(`${READ_WRITE}sys.stdout.flush()\n${p.wait}`);
       await until(() => backing?.refs === 1, "it is open");
       assertEquals([backing.id, backing.state, backing.access], [id, "open", "read-write"]);
       assertEquals([backing.mode, backing.reason], [
@@ -63,6 +63,7 @@ for (const [what, make] of Object.entries(SOURCES)) {
         passthrough ? null : "the option passthrough is off",
       ]);
       assertThrows(() => backing.close(), FuseError, "1 open handles");
+      await p.go();
       assertStrictEquals(await output, "5");
       await until(() => backing.refs === 0, "it is released");
       assertEquals([seen, backing.state, backing.id], [[[0, 0, "idle"]], "idle", id]);
@@ -143,13 +144,14 @@ test("backing: closing waits for the last release, where it is asked to", { need
   await using p = await place({
     a: (files) => ({ backing: backing ??= files.register({ memfd: "a" }, { autoClose: false }) }),
   });
-  const script = p.python(`fds = [os.open("a", os.O_RDWR) for _ in range(3)]\ntime.sleep(0.3)`);
+  const script = p.python(`fds = [os.open("a", os.O_RDWR) for _ in range(3)]\n${p.wait}`);
   await until(() => backing?.refs === 3, "three are open");
   const error = assertThrows(() => backing.close(), FuseError);
   assertStrictEquals((error as FuseError).code, "EBUSY");
   let done = false;
   const waiting = backing.close({ whenReleased: true }).then(() => done = true);
   assertEquals([done, backing.state], [false, "open"]);
+  await p.go();
   await script;
   await waiting;
   assertEquals([backing.refs, backing.state, p.files.stats().open], [0, "closed", 0]);
@@ -172,7 +174,7 @@ test("backing: it is closed with the last release, unless it is to stay", { need
       ) => (all.push(files.register({ memfd: "a" }, { autoClose })), { backing: autoClose ? all.at(-1)! : all[0] }),
     });
     for (const _ of [1, 2, 3]) await p.python(READ_WRITE);
-    await until(() => all[0].refs === 0, "it is released");
+    await until(() => all.every(({ refs }) => refs === 0), "they are released");
     assertEquals(all.map((b) => b.state), Array(3).fill(autoClose ? "closed" : "idle"));
     assertStrictEquals(p.files.stats().registered, autoClose ? 3 : 1);
   }
@@ -213,9 +215,10 @@ second = os.open("a", os.O_RDWR)
 assert os.pread(second, 9, 0) == b"first"
 os.close(first)
 assert os.pread(second, 9, 0) == b"first"
-time.sleep(0.2)`);
+${p.wait}`);
     await until(() => all.length === 2 && all[1].state === "closed", "the second is closed");
     assertStrictEquals(all[0].state, "open");
+    await p.go();
     await script;
     await until(() => all[0].state === "closed", "the first is closed");
     assertEquals([p.calls, p.errors], [0, []]);

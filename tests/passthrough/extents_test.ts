@@ -196,6 +196,42 @@ test("extents identity: one file as a whole, and nothing else", () => {
   assertEquals(cut.identity(), null);
 });
 
+test("extents identity: once it is found the map is the file, larger or smaller, in every call", () => {
+  using files = new Memfds();
+  const fd = files.file("abcdef");
+  const map = extents([extent(0, 6, fd, 0)]);
+  assertEquals(map.identity(), fd);
+  const is = (content: string) => {
+    assertEquals([map.size, read(map, 0, 99), text(files.content(fd))], [content.length, content, content]);
+    assertEquals([...map], content === "" ? [] : [extent(0, content.length, fd, 0)]);
+    if (content !== "") assertEquals(map.seek(0, SEEK_HOLE), content.length);
+    assertEquals([code(() => map.seek(content.length, SEEK_DATA)), map.identity()], ["ENXIO", fd]);
+  };
+  libc().pwrite(fd, bytes("ghijkl"), 6, 6);
+  is("abcdefghijkl");
+  assertEquals([map.write(bytes("XYZ"), 11), map.write(bytes("0"), 0)], [3, 1]);
+  is("0bcdefghijkXYZ");
+  map.punch(1, 99);
+  assertEquals(read(map, 0, 99), "0.............");
+  map.truncate(3);
+  map.write(bytes("12"), 1);
+  is("012");
+  map.allocateRange(0, 8192, true);
+  is("012");
+  map.allocateRange(2, 2);
+  map.write(bytes("3"), 3);
+  is("0123");
+  libc().ftruncate(fd, 0);
+  is("");
+
+  const readOnly = files.readOnly("abc"), fixed = extents([extent(0, 3, readOnly, 0)]);
+  assertEquals(fixed.identity(), readOnly);
+  for (const call of [() => fixed.truncate(2), () => fixed.write(bytes("x"), 3), () => fixed.punch(0, 1)]) {
+    assertEquals(code(call), "EROFS");
+  }
+  assertEquals(read(fixed), "abc");
+});
+
 test("extents access: as the descriptors are, or `allocate` is there", () => {
   using files = new Memfds();
   const fd = files.file("abc"), readOnly = files.readOnly("abc");
@@ -694,7 +730,7 @@ test("extents: a descriptor that its author closed is an EBADF that names the ca
   files.close(fd);
   let error = failure(() => map.read(new Uint8Array(3), 0));
   assertEquals([error.code, error.syscall], ["EBADF", "pread"]);
-  assertMatch(error.message, new RegExp(`pread on descriptor ${fd}: EBADF`));
+  assertMatch(error.message, new RegExp(`^descriptor ${fd} cannot be used: pread\\(2\\) says EBADF`));
   error = failure(() => map.write(bytes("x"), 0));
   assertEquals([error.code, error.syscall], ["EBADF", "pwrite"]);
 });

@@ -1,7 +1,9 @@
 /** Mounts for tests of backing files. */
 import { assert, assertEquals } from "@std/assert";
+import { writeFile } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
 import {
+  type ErrorPlace,
   type Filesystem,
   mount,
   type MountOptions,
@@ -26,6 +28,12 @@ export interface Place extends AsyncDisposable {
   calls: number;
   /** What was reported. */
   readonly errors: unknown[];
+  /** And what it said of them. */
+  readonly places: ErrorPlace[];
+  /** A line of Python that waits for {@linkcode Place.go}. */
+  readonly wait: string;
+  /** Lets whoever waits go on. */
+  go(): Promise<void>;
   /** Python, with the modules that it needs, in the mount. */
   python(script: string): Promise<string>;
 }
@@ -42,7 +50,7 @@ export async function place(
   const dir = await tempDir(), mnt = await tempDir();
   const names = Object.keys(openers);
   const attr = (nodeid: number) => nodeid === 1 ? { mode: 0o40777 } : { mode: 0o100666, mtime: 1 };
-  const errors: unknown[] = [];
+  const errors: unknown[] = [], places: ErrorPlace[] = [];
   const state = { calls: 0, files: undefined as unknown as Passthrough };
   const fs: Filesystem = {
     init: ({ passthrough }) => void (state.files = passthrough),
@@ -59,7 +67,7 @@ export async function place(
   };
   const session = await mount(fs, mnt.path, {
     signals: false,
-    onError: (error) => void errors.push(error),
+    onError: (error, where) => void (errors.push(error), places.push(where)),
     ...options,
   });
   return {
@@ -68,6 +76,9 @@ export async function place(
     session,
     files: state.files,
     errors,
+    places,
+    wait: `while not os.path.exists(${JSON.stringify(dir.join("go"))}): time.sleep(0.01)`,
+    go: () => writeFile(dir.join("go"), ""),
     get calls() {
       return state.calls;
     },

@@ -285,6 +285,31 @@ test("registry: a descriptor as it is serves the handle that it was answered for
   assertEquals([...kernel.ids], [[1, 5]]);
 });
 
+test("registry: a descriptor as it is does not come back with the id of a later handle", () => {
+  const loose = (fd: number): OpenReply => ({ backing: fd, directIo: true });
+  for (const registered of [false, true]) {
+    const { kernel, registry } = enabled();
+    registry.open(2, CACHED);
+    const [first, second] = [5, 6].map((fd) => registry.open(2, loose(fd), O.WRONLY));
+    assertEquals([first, second].map((d) => [d.backingId, d.served?.fd]), [[0, 5], [0, 6]]);
+    // Its author closes 5, and the number becomes another file's.
+    registry.release(2, 1);
+    registry.release(2, 0);
+    const memfd = registry.register({ memfd: "a" }) as Backing & { fd: number };
+    const fd = registered ? memfd.fd : 7;
+    assertEquals(words(registry.open(2, { backing: registered ? memfd : fd }, O.RDONLY)).backingId, 1);
+    assertEquals([kernel.asked, second.served?.fd], [[fd], 6]);
+    // What is closed is not the inode's either, though another handle is open.
+    registry.release(2, 1);
+    assertEquals([kernel.closed, memfd.state], [[1], registered ? "closed" : "idle"]);
+    const attr = { mode: 0o100644, size: 77 };
+    assertEquals(registry.attributes(2, attr), attr);
+    const none = registry.open(2, CACHED);
+    assertEquals([none.served, none.backed], [null, null]);
+    registry.end();
+  }
+});
+
 test("registry: a descriptor as it is goes to the kernel, and is written by the session, as its answer has it", () => {
   const { kernel, registry } = enabled();
   const native = libc();

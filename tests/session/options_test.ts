@@ -140,8 +140,13 @@ test("options: by default an error is one line of the console that names the req
   console.error = (...args) => void said.push(args);
   try {
     const error = new Error("x");
-    resolveOptions({}).onError(error, { opcode: "FUSE_READ", nodeid: 7 });
-    assertEquals(said, [["fusewire: FUSE_READ of nodeid 7 failed and was answered EIO:", error]]);
+    const { onError } = resolveOptions({});
+    onError(error, { opcode: "FUSE_READ", nodeid: 7, answered: "EIO" });
+    onError(error, { opcode: "FUSE_RELEASE", nodeid: 8 });
+    assertEquals(said, [
+      ["fusewire: FUSE_READ of nodeid 7 failed and was answered EIO:", error],
+      ["fusewire: FUSE_RELEASE of nodeid 8 failed:", error],
+    ]);
   } finally {
     console.error = original;
   }

@@ -194,7 +194,8 @@ export class Wire {
     arbiter?: OpenArbiter,
     character?: CharacterDeviceOptions,
   ) {
-    const onError = options.onError ?? ((error, where) => void this.reports.push({ error, ...where }));
+    const onError = options.onError ??
+      ((error, { opcode, nodeid }) => void this.reports.push({ error, opcode, nodeid }));
     this.dispatcher = new Dispatcher(fs, resolveOptions({ ...options, onError }), {
       send: ({ bytes, length, payload }) => {
         const whole = join(bytes.slice(0, length), payload ?? new Uint8Array(0));
