@@ -97,6 +97,8 @@ export const F_DUPFD_CLOEXEC = 1030;
 export const MFD_CLOEXEC = 1;
 /** statx is asked for all that `stat(2)` tells. */
 export const STATX_BASIC_STATS = 0x7ff;
+/** statx is asked for the time of birth. */
+export const STATX_BTIME = 0x800;
 /** `poll(2)`: may be read. */
 export const POLLIN = 1;
 /** `poll(2)`: may be written. */

@@ -73,7 +73,10 @@ export interface MirrorCounts {
   readonly directories: number;
 }
 
-/** A real directory tree as a file system. Its methods need no `this`, so they can be spread into another object. */
+/**
+ * A real directory tree as a file system. Its methods need no `this`, so they can be spread into another object.
+ * Disposing it closes the source, which is closed as well some time after nobody holds any of them.
+ */
 export interface Mirror extends Filesystem, Disposable {
   /** What is held at the moment. */
   counts(): MirrorCounts;
@@ -94,6 +97,9 @@ export interface Mirror extends Filesystem, Disposable {
  * A file grows with the rights of who opened it, or of who writes where the mirror writes itself: blocks that are kept
  * for root are. What the kernel writes by passthrough counts as by the first of those who have the file open. While it
  * is mounted, the thread that serves it does without CAP_SYS_RESOURCE, which passes such limits.
+ *
+ * It can be mounted again once it was unmounted, until it is disposed, but only once at a time (EBUSY): a second mirror
+ * of the source serves a second mount.
  *
  * Calls are made in the turn of the request, so a slow source (a network) holds up the other requests too.
  *
@@ -135,14 +141,14 @@ export function mirror(source: string, options: MirrorOptions = {}): Mirror {
     ...xattrs(context),
     ...flags,
     ...asked,
-    ...options.readOnly ? readOnly({ ...open, ...flags, ...asked }) : {},
+    ...options.readOnly ? readOnly(context, { ...open, ...flags, ...asked }) : {},
 
     init(connection: Connection): void {
       context.connect(connection);
     },
 
     destroy(): void {
-      context.close();
+      context.disconnect();
     },
 
     counts(): MirrorCounts {

@@ -56,6 +56,11 @@ export class NodeTable<T> {
     return this.#size;
   }
 
+  /** All values, by their nodeids in ascending order. Others may come and go meanwhile. */
+  *values(): Generator<T, void> {
+    for (const value of this.#values) if (value !== undefined) yield value;
+  }
+
   /** Takes a value in, without lookups, and answers its nodeid: 1 for the first. `undefined` cannot be a value. */
   insert(value: T): number {
     this.#size++;

@@ -13,9 +13,10 @@ import { libc } from "../../ffi/load.ts";
 import { cstring } from "../abi/text.ts";
 import { FuseError } from "../errno.ts";
 import { S_IFDIR, S_IFMT, S_IFREG, S_ISGID, S_ISUID, S_ISVTX, S_IXGRP } from "../fs/mode.ts";
-import type { Attr, SetattrArgs, XattrArgs } from "../fs/types.ts";
+import type { Attr, SetattrArgs } from "../fs/types.ts";
 import { type Caller, isMember, suidgidToDrop } from "../suidgid.ts";
 import { type Acl, ACL_TAG } from "./acl.ts";
+import { isSuidgidRemoval } from "./killpriv.ts";
 
 export { type Caller, groupsOf, isMember, suidgidToDrop } from "../suidgid.ts";
 
@@ -128,54 +129,12 @@ export function mayChown(inode: Owned, change: Pick<SetattrArgs, "uid" | "gid">,
 }
 
 /**
- * Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then.
- * Source: `chmod(2)`.
+ * Set-group-id, where the mode has it and the caller is not of the file's group: no change of mode sets it then. That
+ * is the group before the change: another one comes with a mode from `chown(2)` alone, where the kernel has left the
+ * bit to be ended by whose file it was. Source: `chmod(2)`, `setattr_should_drop_sgid` in the kernel's `fs/attr.c`.
  */
 export function sgidToRefuse({ gid = 0 }: Owned, mode: number, caller: Caller): number {
   return mode & S_ISGID && caller.uid !== 0 && !isMember(caller, gid) ? S_ISGID : 0;
-}
-
-/**
- * Whether a mode does nothing but end set-id bits: so the kernel asks, in the writer's name, before a write by whom
- * they do not outlast, where the file system has not taken that upon itself (`handleKillpriv`).
- */
-export function isSuidgidRemoval({ mode }: Owned, to: number): boolean {
-  const ending = mode & S_ISUID | (mode & S_IXGRP ? mode & S_ISGID : 0);
-  return ending !== 0 && (to & 0o7777) === (mode & 0o7777 & ~ending);
-}
-
-/**
- * Whether nothing is to change: so the kernel asks before a write that ends set-id bits, where it knows that the file
- * system sees to them or does not know of any, and likewise for `chown(2)` with neither owner nor group.
- */
-export function asksNothing({ size, uid, gid, mode, atime, mtime }: SetattrArgs): boolean {
-  return size === undefined && uid === undefined && gid === undefined && mode === undefined && atime === undefined &&
-    mtime === undefined;
-}
-
-/** The extended attribute of a file's capabilities. Source: `capabilities(7)`. */
-export const CAPABILITY = "security.capability";
-
-/**
- * Tells two changes of nothing by root apart, of a file that is open for writing. Before a write the kernel takes the
- * file's capabilities away and asks for such a change next, and the set-id bits of root's write stay; those of a
- * `chown(2)` with neither owner nor group do not.
- */
-export class RootWrites {
-  #nodeid = 0;
-  #pid = 0;
-
-  /** An extended attribute was removed. */
-  removed({ nodeid, name }: XattrArgs, { uid, pid = 0 }: Caller): void {
-    if (uid === 0 && name === CAPABILITY) [this.#nodeid, this.#pid] = [nodeid, pid];
-  }
-
-  /** Whether a change of nothing comes before a write by root. It is asked once. */
-  precede(nodeid: number, { uid, pid = 0 }: Caller): boolean {
-    const removed = uid === 0 && this.#nodeid === nodeid && this.#pid === pid;
-    this.#nodeid = 0;
-    return removed;
-  }
 }
 
 /**
@@ -221,6 +180,6 @@ export function checkSetattr(
     if (size !== undefined || touched) checkAccess(inode, caller, W_OK, acl);
     else if ((atime !== undefined || mtime !== undefined) && !isOwner(inode, caller)) throw new FuseError("EPERM");
   }
-  const refused = mode === undefined ? 0 : sgidToRefuse({ ...inode, gid: args.gid ?? inode.gid }, mode, caller);
+  const refused = mode === undefined ? 0 : sgidToRefuse(inode, mode, caller);
   return refused ? { ...args, mode: mode! & ~refused } : args;
 }

@@ -1,15 +1,17 @@
-import { assert, assertEquals, assertGreater, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { mkdir } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
+import { FuseError } from "../../src/errno.ts";
 import type { Negotiated } from "../../src/fs/filesystem.ts";
 import type { Notifications } from "../../src/fs/notifications.ts";
 import { type DirEntry, type Entry, makedev, type Request, ROOT_ID, type SetattrArgs } from "../../src/fs/types.ts";
-import { memory } from "../../src/kit/memory.ts";
-import { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
+import { filesystemOf, memory } from "../../src/kit/memory.ts";
+import type { MemoryFilesystem } from "../../src/kit/memory/filesystem.ts";
+import { parts } from "../../src/kit/memory/snapshot.ts";
 import { LINK_MAX } from "../../src/kit/memory/tree.ts";
 import { mount } from "../../src/mount/mount.ts";
 import { code } from "../support/errno.ts";
-import { run, tempDir, test } from "../support/harness.ts";
+import { must, READY, run, startReady, tempDir, test } from "../support/harness.ts";
 
 // Opened here, since it stays open.
 libc();
@@ -27,7 +29,7 @@ const text = (s: string) => new TextEncoder().encode(s);
 /** Short forms of what the kernel sends. */
 class Kernel {
   readonly fs: MemoryFilesystem;
-  constructor(fs = new MemoryFilesystem()) {
+  constructor(fs = filesystemOf()) {
     this.fs = fs;
   }
   look(name: string, parent = ROOT_ID): number {
@@ -104,6 +106,9 @@ class Kernel {
   }
 }
 
+/** The handshake of a kernel that can nothing. */
+const HANDSHAKE = { negotiated: { flags: new Set() } as unknown as Negotiated };
+
 test("memory: is a file system with an empty root like tmpfs's", () => {
   const fs = memory() as unknown as MemoryFilesystem;
   const { attr } = fs.getattr({ nodeid: ROOT_ID });
@@ -115,7 +120,7 @@ test("memory: is a file system with an empty root like tmpfs's", () => {
 });
 
 test("memory: a name that is not there is remembered as such; each entry counts a lookup", () => {
-  const k = new Kernel(new MemoryFilesystem({ entryTimeout: 3, attrTimeout: 4 }));
+  const k = new Kernel(filesystemOf({ entryTimeout: 3, attrTimeout: 4 }));
   const missing = k.fs.lookup({ parent: ROOT_ID, name: "a" });
   assertEquals([missing.nodeid, missing.entryTimeout], [0, 3]);
   const made = k.file("a");
@@ -248,7 +253,7 @@ test("memory: new objects belong to the caller; a set-group-id directory hands o
 });
 
 test("memory: the umask is applied where the kernel leaves it to us", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   const make = (name: string) => fs.mkdir({ parent: 1, name, mode: 0o777, umask: 0o027 }, USER).attr.mode;
   assertEquals(make("a"), DIR | 0o777);
   const negotiated = {
@@ -469,7 +474,7 @@ test("memory: statx adds the time of birth, which nothing changes", () => {
 
 test("memory: the time of access follows the option", () => {
   const after = (atime: "relatime" | "strictatime" | "noatime", read: number, mtime: number) => {
-    const k = new Kernel(new MemoryFilesystem({ atime }));
+    const k = new Kernel(filesystemOf({ atime }));
     const id = k.file("f");
     k.set(id, { atime: read, mtime, ctime: mtime });
     k.read(id);
@@ -582,25 +587,100 @@ test("memory: reads end with the file, writes go where the kernel says, but over
   assertEquals(k.write(id, 0, "J", { flags: O_APPEND, fromCache: true }), 1);
   assertEquals(k.read(id), "Jello world", "a page of a mapping");
   assertEquals(k.write(id, 5, "!", { flags: O_APPEND }), 1);
-  assertEquals(k.read(id), "Jello world!", "the end as another mount made it");
+  assertEquals(k.read(id), "Jello world!", "the end as somebody else made it");
   assertEquals(k.write(id, 14, "?", { flags: O_APPEND }), 1);
   assertEquals(k.read(id), "Jello world!\0\0?", "the later part of a write, before the earlier one");
   assertEquals(k.stat(id).size, 15);
   assertEquals(k.stat(id).blocks, 8);
 });
 
-test("memory, on two mounts: what is appended through both is all there", { needs: ["root", "fuse"] }, async () => {
+test("memory: what its own process and the kernel append is all there", { needs: ["root", "fuse"] }, async () => {
   await using dir = await tempDir();
-  const { fs } = new Kernel();
-  for (const name of ["a", "b"]) await mkdir(dir.join(name));
+  const k = new Kernel(), id = k.file("f");
   {
-    await using _a = await mount(fs, dir.join("a"));
-    await using _b = await mount(fs, dir.join("b"));
-    const script = "exec 3>>a/f 4>>b/f; printf aaaa >&3; printf bbbb >&4; printf cccc >&3; printf dddd >&4";
-    assertEquals((await run(["sh", "-c", script], { cwd: dir.path })).stderr, "");
+    await using _session = await mount(k.fs, dir.path);
+    await must(["sh", "-c", `printf aaaa >> ${dir.path}/f`]);
+    k.write(id, 4, "bbbb");
+    await must(["sh", "-c", `printf cccc >> ${dir.path}/f; printf dddd >> ${dir.path}/f`]);
   }
-  const k = new Kernel(fs);
-  assertEquals(k.read(k.look("f")), "aaaabbbbccccdddd");
+  assertEquals(k.read(id), "aaaabbbbccccdddd");
+});
+
+test("memory destroy: what the ended connection knew and had open goes, what a snapshot holds later", () => {
+  const k = new Kernel();
+  const { inodes, bytes } = k.used;
+  k.fs.init(HANDSHAKE);
+  const kept = k.file("kept", ROOT_ID, { flags: 0 });
+  for (const name of ["open", "orphan"]) k.write(k.file(name), 0, "x");
+  k.unlink("orphan");
+  k.write(k.fs.tmpfile({ parent: ROOT_ID, flags: 2, mode: 0o600, umask: 0 }, USER).entry.nodeid, 0, "x");
+  const dir = k.dir("d");
+  const { fh } = k.fs.opendir({ nodeid: dir, flags: 0, killSuidgid: false });
+  k.rmdir("d");
+  assertEquals(k.used, { inodes: inodes + 5, bytes: bytes + 3 * PAGE });
+  const saving = parts(k.fs.tree, 1);
+  saving.next();
+  k.fs.destroy();
+  assertEquals(code(() => k.stat(dir)), "ESTALE");
+  assertEquals(k.used, { inodes: inodes + 2, bytes: bytes + PAGE });
+
+  k.fs.init(HANDSHAKE);
+  assertEquals(k.look("kept"), kept);
+  const open = k.look("open");
+  assertEquals(k.read(open), "x");
+  k.unlink("open");
+  k.fs.forget({ nodeid: open, nlookup: 1 });
+  assertEquals(k.read(open), "x", "held by the snapshot");
+  k.fs.destroy();
+  assertEquals(k.read(open), "x", "still");
+  saving.return();
+  assertEquals(code(() => k.stat(open)), "ESTALE");
+  k.unlink("kept");
+  assertEquals(k.used, { inodes, bytes });
+  assertEquals(fh, 1);
+});
+
+test("memory init: a second mount at a time is refused in words; who agreed on lists binds no later one", () => {
+  const { fs } = new Kernel();
+  const acl = () => fs.getxattr({ nodeid: ROOT_ID, name: "system.posix_acl_access" });
+  fs.init({ negotiated: { flags: new Set(["FUSE_POSIX_ACL"]) } as unknown as Negotiated });
+  assertEquals(acl(), null);
+  const error = assertThrows(() => fs.init(HANDSHAKE), FuseError, "mount --bind");
+  assertEquals([error.code, acl()], ["EBUSY", null]);
+  fs.destroy();
+  fs.init(HANDSHAKE);
+  assertEquals(code(acl), "EOPNOTSUPP");
+});
+
+test("memory: is mounted again with what it holds, and holds nothing more", { needs: ["root", "fuse"] }, async () => {
+  await using dir = await tempDir();
+  for (const name of ["a", "b"]) await mkdir(dir.join(name));
+  const fs = memory();
+  const empty = fs.counts();
+  const first = await mount(fs, dir.join("a"));
+  await must(["sh", "-c", "mkdir a/d && printf content > a/d/f"], { cwd: dir.path });
+  // The refused one is no reason to forget what the other knows.
+  await assertRejects(() => mount(fs, dir.join("b")), FuseError, "mount --bind");
+  assertEquals((await run(["cat", dir.join("a/d/f")])).stdout, "content");
+  await first.unmount();
+
+  const second = await mount(fs, dir.join("b"));
+  assertEquals((await run(["cat", dir.join("b/d/f")])).stdout, "content");
+  await must(["rm", "-r", dir.join("b/d")]);
+  await second.unmount();
+  assertEquals(fs.counts(), empty);
+});
+
+test("memory: what is open at an abort goes with the connection", { needs: ["root", "fuse"] }, async () => {
+  await using dir = await tempDir();
+  const fs = memory();
+  const empty = fs.counts();
+  const session = await mount(fs, dir.path, { onError: () => {} });
+  const script = `exec 3>${dir.path}/f; printf content >&3; rm ${dir.path}/f; echo ready; exec sleep 100`;
+  await using _holder = await startReady(["sh", "-c", script], { ready: READY });
+  assertEquals(fs.counts().inodes, empty.inodes + 1);
+  assertEquals(await session.unmount({ timeout: 0 }), "aborted");
+  assertEquals(fs.counts(), empty);
 });
 
 test("memory: the kernel that collects writes keeps the times", () => {
@@ -640,7 +720,7 @@ test("memory: symbolic links", () => {
 });
 
 test("memory: statfs counts down to ENOSPC, and removal counts up again", () => {
-  const k = new Kernel(new MemoryFilesystem({ maxBytes: 10 * PAGE, maxInodes: 3 }));
+  const k = new Kernel(filesystemOf({ maxBytes: 10 * PAGE, maxInodes: 3 }));
   assertEquals(k.fs.statfs(), {
     blocks: 10,
     bfree: 10,
@@ -821,7 +901,7 @@ test("memory: 100,000 names are listed piece by piece and removed", () => {
 });
 
 test("memory: fallocate reserves, punches and zeroes", () => {
-  const k = new Kernel(new MemoryFilesystem({ maxBytes: 20 * PAGE }));
+  const k = new Kernel(filesystemOf({ maxBytes: 20 * PAGE }));
   const id = k.file("f");
   const [KEEP, PUNCH, COLLAPSE, ZERO] = [1, 2, 8, 16];
   k.fallocate(id, 0, PAGE, 2 * PAGE);
@@ -898,12 +978,16 @@ test("memory: what the kernel may have in its cache alone is written back before
   assertEquals(keeps(), false);
   k.fs.release({ nodeid: id, fh: 0, flags: 2 });
   assertEquals([seek(0), keeps(), asked.length], [0, true, 1], "nobody can store");
+  k.fs.destroy();
   negotiate("FUSE_WRITEBACK_CACHE");
   assertEquals([keeps(), k.fs.getattr({ nodeid: id }).attrTimeout], [true, 0]);
   k.open(id, 1);
   assertEquals(keeps(), false);
+  k.fs.destroy();
   // Without a kernel there is no cache.
   negotiate();
+  k.read(id, 0, 4 * PAGE);
+  k.open(id, 1);
   assertEquals(seek(0), 0);
 });
 
@@ -921,7 +1005,7 @@ test('memory: "." is what the nodeid stands for, for who opens handles', () => {
 });
 
 test("memory: copyFileRange copies between files and inside one", () => {
-  const k = new Kernel(new MemoryFilesystem({ maxBytes: 4 * PAGE }));
+  const k = new Kernel(filesystemOf({ maxBytes: 4 * PAGE }));
   const from = k.file("a"), to = k.file("b");
   const copy = (offset: number, newNodeid: number, newOffset: number, length: number, flags = 0, by = ROOT) =>
     k.fs.copyFileRange({ nodeid: from, fh: 0, offset, newNodeid, newFh: 0, newOffset, length, flags }, by);

@@ -1,4 +1,12 @@
-import { assert, assertEquals, assertGreater, assertLess, assertNotEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { renameSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import fs from "node:fs/promises";
 import process from "node:process";
@@ -6,8 +14,9 @@ import { libc } from "../../ffi/load.ts";
 import { FuseError } from "../../src/errno.ts";
 import { makedev, ROOT_ID } from "../../src/fs/types.ts";
 import { mirror } from "../../src/kit/mirror.ts";
+import { mount } from "../../src/mount/mount.ts";
 import { code } from "../support/errno.ts";
-import { openFds, run, skipped, test } from "../support/harness.ts";
+import { must, openFds, run, skipped, tempDir, test, until } from "../support/harness.ts";
 import {
   bytes,
   CHR,
@@ -54,7 +63,7 @@ test("mirror: a source that is missing or no directory is refused with call, pat
   assertEquals((await openFds()).size, before);
 });
 
-test("mirror: dispose and destroy close every descriptor", async () => {
+test("mirror: destroy closes every descriptor but the source's, dispose that one too", async () => {
   const before = (await openFds()).size;
   {
     await using s = await Source.make({ maxDescriptors: 16 });
@@ -65,12 +74,57 @@ test("mirror: dispose and destroy close every descriptor", async () => {
     s.fs.tmpfile({ parent: ROOT_ID, flags: s.O.RDWR, mode: REG | 0o600, umask: 0 }, SELF);
     assertGreater((await openFds()).size, before + 50);
     s.fs.destroy();
+    assertEquals((await openFds()).size, before + 1);
+    assertEquals(s.mirror.counts(), { nodes: 1, descriptors: 1, files: 0, directories: 0 });
+    assertEquals(code(() => s.stat(ROOT_ID + 1)), "ESTALE");
+    assertEquals(code(() => s.read(1)), "EBADF");
+    assertEquals(s.stat(s.id("d7")).nlink, 2);
+    s.mirror[Symbol.dispose]();
     assertEquals((await openFds()).size, before);
     assertEquals(s.mirror.counts(), { nodes: 0, descriptors: 0, files: 0, directories: 0 });
     assertEquals(code(() => s.stat(ROOT_ID)), "ESTALE");
-    assertEquals(code(() => s.read(1)), "EBADF");
+    assertEquals(code(() => s.fs.init(connection([]))), "EBADF");
   }
   assertEquals((await openFds()).size, before);
+});
+
+test("mirror init: a second mount at a time is refused in words; each handshake counts anew", async () => {
+  await using s = await Source.make();
+  s.fs.init(connection(["FUSE_WRITEBACK_CACHE"]));
+  assertEquals("backing" in s.create("f"), false);
+  const error = refusal(() => s.fs.init(connection([])));
+  assertEquals(error.code, "EBUSY");
+  assertStringIncludes(error.message, "another mirror");
+  s.fs.destroy();
+  s.fs.init(connection([]));
+  assertEquals("backing" in s.create("g"), true);
+});
+
+test("mirror: one that was lost, not disposed, leaves no descriptor", async () => {
+  await using dir = await tempDir();
+  const before = (await openFds()).size;
+  const held = Array.from({ length: 50 }, () => mirror(dir.path));
+  assertEquals([held.length, (await openFds()).size], [50, before + 50]);
+  held.length = 0;
+  await until(async () => {
+    // Garbage is collected where there is some.
+    for (let i = 0; i < 20; i++) new Uint8Array(1 << 20).fill(i);
+    return (await openFds()).size === before;
+  }, "their sources are closed");
+});
+
+test("mirror: is mounted again, also over its own source", { needs: ["root", "fuse"], sanitize: false }, async () => {
+  await using dir = await tempDir();
+  await fs.mkdir(dir.join("source"));
+  await fs.mkdir(dir.join("b"));
+  using mirrored = mirror(dir.join("source"));
+  for (let i = 0; i < 2; i++) {
+    await using _session = await mount(mirrored, dir.join("source"));
+    await must(["sh", "-c", `echo ${i} >> ${dir.path}/source/f`]);
+    await assertRejects(() => mount(mirrored, dir.join("b")), FuseError, "another mirror");
+    assertEquals((await run(["cat", dir.join("source/f")])).stdout, ["0\n", "0\n1\n"][i]);
+  }
+  assertEquals(mirrored.counts(), { nodes: 1, descriptors: 1, files: 0, directories: 0 });
 });
 
 test("mirror: methods need no this, so a spread of them is a file system", async () => {
@@ -987,13 +1041,13 @@ test("mirror statx: time of birth and attributes", async () => {
 test("mirror statfs: the numbers of the source", async () => {
   await using s = await Source.make();
   const { entry: { nodeid } } = s.create("f");
-  const found = s.fs.statfs({ nodeid }, SELF);
-  const { stdout } = await run(["stat", "-f", "-c", "%b %c %l %s %S", s.path]);
-  assertEquals(
-    [found.blocks, found.files, found.namelen, found.bsize, found.frsize],
-    stdout.trim().split(" ").map(Number),
-  );
-  assertGreater(found.bfree, 0);
+  // Where inodes are made of what is free, their number moves while others write.
+  await until(async () => {
+    const { blocks, files, namelen, bsize, frsize } = s.fs.statfs({ nodeid }, SELF);
+    const { stdout } = await run(["stat", "-f", "-c", "%b %c %l %s %S", s.path]);
+    return stdout.trim() === [blocks, files, namelen, bsize, frsize].join(" ");
+  }, "the numbers of the source");
+  assertGreater(s.fs.statfs({ nodeid }, SELF).bfree, 0);
 });
 
 test("mirror readlink", async () => {
@@ -1212,6 +1266,60 @@ test("mirror fallocate, lseek: holes", async () => {
   assertEquals(code(() => fallocate(0, 0, 0)), "EINVAL");
   s.write(fh!, "far", { offset: 2 ** 40 });
   assertEquals([lseek(1 << 20, 3), lseek(2 ** 40, 4)], [2 ** 40, 2 ** 40 + 3]);
+});
+
+test("mirror copyFileRange: one answer copies no more than 8 MiB", async () => {
+  await using s = await Source.make();
+  const size = 20 * 2 ** 20;
+  await fs.writeFile(s.join("f"), "");
+  await fs.truncate(s.join("f"), size);
+  const fh = s.open(s.id("f"), s.O.RDONLY), newFh = s.create("g").fh!;
+  const copy = (offset: number) => {
+    const at = { nodeid: 0, fh, offset, newNodeid: 0, newFh, newOffset: offset };
+    return s.fs.copyFileRange({ ...at, length: size - offset, flags: 0 }, SELF);
+  };
+  assertEquals([0, 8, 16].map((mib) => copy(mib * 2 ** 20) / 2 ** 20), [8, 8, 4]);
+});
+
+test("mirror flush: says what close(2) has to say of the file, and nothing of descriptors", async () => {
+  await using s = await Source.make({ maxDescriptors: 64 });
+  const { fh, entry: { nodeid } } = s.create("f");
+  for (let i = 0; i < 60; i++) s.mkdir(`d${i}`);
+  const flush = () => code(() => s.fs.flush({ nodeid, fh: fh!, lockOwner: 0n }, SELF));
+  const { dup, close } = c;
+  try {
+    const { descriptors } = s.mirror.counts();
+    for (const errno of [24, 23]) {
+      c.dup = () => -errno;
+      assertEquals(flush(), "ok");
+    }
+    assertLess(s.mirror.counts().descriptors, descriptors / 2);
+    c.dup = dup;
+    c.close = (fd) => (close.call(c, fd), -5);
+    assertEquals(flush(), "EIO");
+  } finally {
+    Object.assign(c, { dup, close });
+  }
+});
+
+test("mirror unlink, rename: what fails before the call keeps no descriptor", { needs: ["root"] }, async () => {
+  await using s = await Source.make({ maxDescriptors: 16, permissions: "own" });
+  await fs.writeFile(s.join("other"), "");
+  for (let i = 0; i < 40; i++) s.create(`f${i}`);
+  const { syscall } = c;
+  const setgroups = c.architecture === "x86_64" ? 116 : 159;
+  c.syscall = (number, args) => number === setgroups ? -1n : syscall.call(c, number, args);
+  try {
+    for (let i = 0; i < 40; i++) {
+      const [name, newName] = ["other", `f${i}`];
+      assertEquals(code(() => s.fs.unlink({ parent: ROOT_ID, name: newName }, USER)), "EPERM");
+      const rename = { parent: ROOT_ID, name, newParent: ROOT_ID, newName, flags: 0 };
+      assertEquals(code(() => s.fs.rename(rename, USER)), "EPERM");
+    }
+  } finally {
+    c.syscall = syscall;
+  }
+  assertLess(s.mirror.counts().descriptors, 17);
 });
 
 test("mirror copyFileRange", async () => {

@@ -81,3 +81,16 @@ test("NodeTable: no pair of nodeid and generation is given twice", () => {
   }
   assertEquals(table.size, held.length + 1);
 });
+
+test("NodeTable values: all of them by their nodeids, while they go and come", () => {
+  const table = new NodeTable<string>();
+  const [, b] = [..."abc"].map((name) => table.insert(name));
+  table.remove(b);
+  assertEquals([...table.values()], ["a", "c"]);
+  const seen: string[] = [];
+  for (const value of table.values()) {
+    seen.push(value);
+    if (value === "a") [table.remove(3), table.insert("d"), table.insert("e")];
+  }
+  assertEquals(seen, ["a", "e", "d"]);
+});

@@ -170,9 +170,10 @@ test("checkEmptyChown: EPERM where set-id bits would go that are not the caller'
 });
 
 test("checkSetattr: set-group-id of a foreign group goes", () => {
-  const mode = (caller: typeof ROOT, gid = 100) =>
-    checkSetattr({ ...file(0o644), gid }, { nodeid: 2, mode: 0o102755 }, caller).mode;
+  const mode = (caller: typeof ROOT, gid = 100, to?: number) =>
+    checkSetattr({ ...file(0o644), gid }, { nodeid: 2, mode: 0o102755, gid: to }, caller).mode;
   assertEquals([mode(OWNER), mode(OWNER, 7), mode(OWNER, 8), mode(ROOT, 8)], [0o102755, 0o102755, 0o100755, 0o102755]);
+  assertEquals(mode(OWNER, 8, 7), 0o100755, "of the group that it had");
 });
 
 test("parseAcl and formatAcl: make the round trip, and refuse what is no list", () => {

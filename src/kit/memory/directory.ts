@@ -9,8 +9,8 @@ export interface Slot<T> {
   readonly cookie: number;
 }
 
-/** Cookies below are those of "." and "..". */
-export const FIRST_COOKIE = 3;
+/** The cookies of "." and "..": those of names are higher. */
+export const DOT = 1, DOTDOT = 2;
 
 // Bytes that a name counts for in the size of a directory.
 const NAME_BYTES = 32;
@@ -23,7 +23,7 @@ export class Directory<T> {
   readonly #names = new Map<string, Slot<T>>();
   // Ascending by cookie. Slots of removed names stay until they are the majority.
   #order: Slot<T>[] = [];
-  #nextCookie = FIRST_COOKIE;
+  #nextCookie = DOTDOT + 1;
 
   /** An empty directory. */
   constructor(parent: T) {

@@ -15,57 +15,16 @@ import {
 } from "../../fs/flags.ts";
 import { S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT, S_IFREG, S_IFSOCK } from "../../fs/mode.ts";
 import type * as t from "../../fs/types.ts";
+import { DOT, DOTDOT } from "./directory.ts";
 import { type DirectoryInode, type FileInode, type Inode } from "./inode.ts";
-import { asksNothing, type Caller, checkEmptyChown, RootWrites, sgidToRefuse } from "../permissions.ts";
-import { type Checks, guard } from "./guard.ts";
+import { asksNothing, RootWrites } from "../killpriv.ts";
+import { type Caller, checkEmptyChown, sgidToRefuse } from "../permissions.ts";
 import { byteLength, checkLength, NAME_MAX } from "./names.ts";
 import { PAGE } from "./chunk.ts";
-import { type Account, type Quota, Space } from "./space.ts";
-import { type MemorySnapshot, parts, Restoration, snapshot } from "./snapshot.ts";
-import { type Made, Tree } from "./tree.ts";
+import type { Account } from "./space.ts";
+import type { Made, Tree } from "./tree.ts";
 import { aclFollows, checkXattrName, dropCapabilities, listXattrs, removeXattr, setAcl, setXattr } from "./xattrs.ts";
 
-/** What {@linkcode memory} may be told. */
-export interface MemoryOptions {
-  /** How much data there may be, bytes, counted in pages of 4 KiB. Default: 1 GiB. Beyond: ENOSPC. */
-  maxBytes?: number;
-  /**
-   * How many inodes there may be, the root among them, and names of files that have several. Default: 1,048,576.
-   * Beyond: ENOSPC.
-   */
-  maxInodes?: number;
-  /** How much the files of one user may take, asked once for each user; undefined: no limit. Beyond: EDQUOT. */
-  quota?: (uid: number) => Quota | undefined;
-  /** What to begin with: the answer of an earlier {@linkcode Memory.snapshot}, as it is or through JSON. */
-  snapshot?: MemorySnapshot;
-  /**
-   * Who checks permissions: `"kernel"` (the default) for mounts with `defaultPermissions`; `"own"`: the file system
-   * itself, by the caller's user, groups and access control lists, for those without. It keeps `entryTimeout` at 0,
-   * since the kernel asks nobody about names that it keeps.
-   */
-  permissions?: "kernel" | "own";
-  /** Permission bits of the root. Default: 0o1777, as with tmpfs: everyone may make files, and remove their own. */
-  mode?: number;
-  /** Owner of the root. Default: 0. */
-  uid?: number;
-  /** Group of the root. Default: 0. */
-  gid?: number;
-  /**
-   * When reading sets the time of last access: with `"relatime"` (the default) once after a change and once a day,
-   * with `"strictatime"` always, with `"noatime"` never. What the page cache answers is not seen here.
-   */
-  atime?: "relatime" | "strictatime" | "noatime";
-  /** How long the kernel may keep a name, or that there is none, s. Default: for ever; 0 with `permissions: "own"`. */
-  entryTimeout?: number;
-  /**
-   * How long the kernel may keep attributes, s. Default: for ever; always 0 for files that are set-user-id, and for all
-   * where the kernel collects writes.
-   */
-  attrTimeout?: number;
-}
-
-const GIB = 2 ** 30;
-const DEFAULT_INODES = 2 ** 20;
 // One answer copies no more, so that others need not wait long.
 const COPY_MAX = 64 * 2 ** 20;
 /** Longest target of a symbolic link, bytes: `limits.h PATH_MAX` without the NUL. */
@@ -76,18 +35,12 @@ const OPENED: t.OpenReply = Object.freeze({ keepCache: true });
 // Before it drops its cache the kernel writes back what was stored through a mapping.
 const WRITTEN_BACK: t.OpenReply = Object.freeze({ keepCache: false });
 
-function spaceOf({ maxBytes = GIB, maxInodes = DEFAULT_INODES, quota }: MemoryOptions): Space {
-  if (maxInodes >= 1) return new Space(maxBytes, maxInodes, quota);
-  const text = `cannot make a file system in memory: maxInodes is ${maxInodes}, and the root is one`;
-  throw new FuseError("ENOSPC", text);
-}
-
-function treeOf(options: MemoryOptions): Tree {
-  const { mode = 0o1777, uid = 0, gid = 0, snapshot } = options;
-  if (snapshot === undefined) return new Tree(spaceOf(options), mode, { uid, gid });
-  const restoration = new Restoration(spaceOf(options));
-  restoration.add(snapshot);
-  return restoration.finish();
+/** How a tree is served. */
+export interface Serving {
+  readonly permissions?: "kernel" | "own";
+  readonly atime?: "relatime" | "strictatime" | "noatime";
+  readonly entryTimeout?: number;
+  readonly attrTimeout?: number;
 }
 
 /** An open directory. */
@@ -99,13 +52,13 @@ interface Pass {
 }
 
 /**
- * The file system behind {@linkcode memory}; each method answers at once, but those that have to tell the kernel
+ * The file system behind `memory()`; each method answers at once, but those that have to tell the kernel
  * something.
  */
 export class MemoryFilesystem implements Filesystem {
   /** The inodes. */
   readonly tree: Tree;
-  readonly #atime: MemoryOptions["atime"];
+  readonly #atime: Serving["atime"];
   readonly #entryTimeout: number;
   readonly #attrTimeout: number;
   readonly #passes = new Map<number, Pass>();
@@ -115,27 +68,40 @@ export class MemoryFilesystem implements Filesystem {
   #kills = true;
   readonly #rootWrites = new RootWrites();
   #collects = false;
+  readonly #own: boolean;
   #acls: boolean;
+  #mounted = false;
   /** Where there is a kernel. */
   #notify: Connection["notify"] | undefined;
 
-  /** A file system with nothing but a root, or what a snapshot holds, or a tree that was restored. */
-  constructor(options: MemoryOptions = {}, tree: Tree = treeOf(options)) {
+  constructor(tree: Tree, { permissions, atime, entryTimeout, attrTimeout }: Serving) {
     this.tree = tree;
-    this.#acls = options.permissions === "own";
-    this.#atime = options.atime ?? "relatime";
-    this.#entryTimeout = options.permissions === "own" ? 0 : options.entryTimeout ?? Infinity;
-    this.#attrTimeout = options.attrTimeout ?? Infinity;
+    this.#acls = this.#own = permissions === "own";
+    this.#atime = atime ?? "relatime";
+    this.#entryTimeout = this.#own ? 0 : entryTimeout ?? Infinity;
+    this.#attrTimeout = attrTimeout ?? Infinity;
   }
 
   init({ negotiated, notify }: Pick<Connection, "negotiated"> & Partial<Pick<Connection, "notify">>): void {
+    if (this.#mounted) {
+      const remedy = "unmount it first, or show it at a second place with a bind mount (mount --bind)";
+      throw new FuseError("EBUSY", `cannot mount a file system in memory twice at a time: ${remedy}`);
+    }
+    this.#mounted = true;
     const { flags } = negotiated;
     // Who agrees on nothing is no kernel, and keeps no pages.
     this.#notify = flags.size > 0 ? notify : undefined;
     this.#masks = flags.has("FUSE_DONT_MASK");
     this.#kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
     this.#collects = negotiated.flags.has("FUSE_WRITEBACK_CACHE");
-    this.#acls ||= flags.has("FUSE_POSIX_ACL");
+    this.#acls = this.#own || flags.has("FUSE_POSIX_ACL");
+  }
+
+  destroy(): void {
+    this.#mounted = false;
+    this.#notify = undefined;
+    this.#passes.clear();
+    this.tree.abandon();
   }
 
   // names
@@ -330,7 +296,7 @@ export class MemoryFilesystem implements Filesystem {
 
   write({ nodeid, offset, data, flags, fromCache, killSuidgid }: t.WriteArgs, request: Caller): number {
     const inode = this.tree.file(nodeid);
-    // Of what came by another mount the kernel does not know. RWF_NOAPPEND it does not tell.
+    // Of what did not come by it the kernel does not know. RWF_NOAPPEND it does not tell.
     const behind = (flags & O_APPEND) !== 0 && !fromCache && offset < inode.body.size;
     const written = inode.body.write(behind ? inode.body.size : offset, data);
     if (data.length === 0) return 0;
@@ -420,8 +386,8 @@ export class MemoryFilesystem implements Filesystem {
   *#entries(inode: DirectoryInode, pass: Pass | undefined, offset: number): Iterable<t.DirEntry> {
     const { nlink, body } = inode;
     if (nlink === 0) return;
-    if (offset < 1) yield { name: ".", ino: inode.nodeid, mode: inode.mode, offset: 1 };
-    if (offset < 2) yield { name: "..", ino: body.parent.nodeid, mode: body.parent.mode, offset: 2 };
+    if (offset < DOT) yield { name: ".", ino: inode.nodeid, mode: inode.mode, offset: DOT };
+    if (offset < DOTDOT) yield { name: "..", ino: body.parent.nodeid, mode: body.parent.mode, offset: DOTDOT };
     // Only now, for the beginning may be asked for in vain where the kernel had it in its cache.
     if (offset === 0 && pass) pass.last = body.lastCookie;
     for (const { name, inode: { nodeid, mode }, cookie } of body.between(offset, pass?.last ?? Infinity)) {
@@ -493,7 +459,7 @@ export class MemoryFilesystem implements Filesystem {
 
   /** The kernel has dropped the attributes of an inode and, where `offset` is not negative, its data from there on. */
   async #flushed({ nodeid }: Inode, offset: number, notify: Connection["notify"]): Promise<void> {
-    // ENOENT: it was another mount that asked.
+    // ENOENT: the kernel has forgotten it.
     await notify.invalInode(nodeid, offset).catch(() => {});
   }
 
@@ -503,104 +469,4 @@ export class MemoryFilesystem implements Filesystem {
     dropCapabilities(inode, this.#account(inode));
     if (now) inode.modified();
   }
-}
-
-/** What a file system in memory holds at the moment. */
-export interface MemoryCounts {
-  /** Inodes: with a name, open, or known to the kernel. */
-  readonly inodes: number;
-  /** Bytes that they are charged for: pages of data, attributes, targets of links. */
-  readonly bytes: number;
-}
-
-/** A file system in memory. Its methods need no `this`, so they can be spread into another object. */
-export interface Memory extends Filesystem {
-  /**
-   * All that has a name, as a value of JSON; to begin another one with, by the option `snapshot`. No string holds more
-   * than 512 MiB: where there may be that much, see {@linkcode Memory.snapshotParts}.
-   */
-  snapshot(): MemorySnapshot;
-  /**
-   * The same in parts of some MiB at most, for {@linkcode restoreMemory}. Between two of them others may go on: the
-   * names are those of the moment when the first part was asked for, and a file's data that of the moment of its part.
-   * What has lost its last name since stays until the iteration has ended, be it by `break`.
-   */
-  snapshotParts(): Iterable<MemorySnapshot>;
-  /** What is held at the moment. */
-  counts(): MemoryCounts;
-}
-
-/**
- * A writable file system in memory, as ext4 behaves: sparse files, hard and symbolic links, devices, extended
- * attributes, access control lists (with the options `posixAcl` and `dontMask`), all flags of rename. flush, fsync and
- * syncfs are absent: their absence says that they always succeed.
- *
- * A file takes memory where it was written, by pages of 4 KiB, and none for holes. An inode takes some 400 bytes. What
- * was removed stays as long as it is open. What is read is answered without a copy where it lies together: a view that
- * is valid until the next change.
- *
- * EINVAL, ENOSPC, EDQUOT: what the option `snapshot` holds is no snapshot, or does not fit.
- *
- * @example
- * ```ts
- * import { memory } from "@fusewire/fusewire/kit";
- *
- * const fs = memory({ maxBytes: 64 * 2 ** 20 });
- * const saved = JSON.stringify(fs.snapshot());
- * const again = memory({ snapshot: JSON.parse(saved) });
- * console.log(again.counts().inodes); // 1
- * ```
- */
-export function memory(options: MemoryOptions = {}): Memory {
-  return made(new MemoryFilesystem(options), options);
-}
-
-/**
- * A file system in memory that begins with the parts of a snapshot, which need not be there all at once.
- *
- * EINVAL, ENOSPC, EDQUOT: they are not all parts of one snapshot, in order, or do not fit.
- *
- * @example Saved as lines of JSON, whatever there is
- * ```ts
- * import { memory, restoreMemory } from "@fusewire/fusewire/kit";
- *
- * const lines: string[] = []; // or of a file
- * for (const part of memory().snapshotParts()) lines.push(JSON.stringify(part));
- *
- * async function* saved() {
- *   for await (const line of lines) yield JSON.parse(line);
- * }
- * const again = await restoreMemory(saved());
- * console.log(again.counts().inodes); // 1
- * ```
- */
-export async function restoreMemory(
-  parts: Iterable<MemorySnapshot> | AsyncIterable<MemorySnapshot>,
-  options: Omit<MemoryOptions, "snapshot"> = {},
-): Promise<Memory> {
-  const restoration = new Restoration(spaceOf(options));
-  for await (const part of parts) restoration.add(part);
-  return made(new MemoryFilesystem(options, restoration.finish()), options);
-}
-
-function made(fs: MemoryFilesystem, { permissions }: MemoryOptions): Memory {
-  const { tree } = fs;
-  return {
-    ...methods(fs, permissions === "own" ? guard(tree) : {}),
-    snapshot: () => snapshot(tree),
-    snapshotParts: () => parts(tree),
-    counts: () => ({ inodes: tree.nodes.size, bytes: tree.space.bytes }),
-  };
-}
-
-/** The methods of a file system, each behind its check; where there is but a check, that is the method. */
-function methods(fs: MemoryFilesystem, checks: Checks): Filesystem {
-  type Method = (args: unknown, request: t.Request) => unknown;
-  const own = Object.getOwnPropertyNames(MemoryFilesystem.prototype).filter((name) => name !== "constructor");
-  return Object.fromEntries([...new Set([...own, ...Object.keys(checks)])].map((name) => {
-    const method = (fs as Filesystem)[name as keyof Filesystem]?.bind(fs) as Method | undefined;
-    const check = checks[name as keyof Checks] as Method | undefined;
-    if (method === undefined || check === undefined) return [name, method ?? check];
-    return [name, (args: unknown, request: t.Request) => method(check(args, request) ?? args, request)];
-  }));
 }

@@ -40,6 +40,8 @@ export class Inode {
   opens = 0;
   /** How many of them are for writing. */
   writers = 0;
+  /** Snapshots under way that hold it. */
+  saves = 0;
   /** Reads that found holes, whose pages the kernel may still have in its cache. */
   holeReads = 0;
   /** Without a name, but link may give it one. */

@@ -86,12 +86,12 @@ export function* parts(tree: Tree, limit: number = PART): Generator<MemorySnapsh
     const entries = body instanceof Directory ? [...body.between(0, Infinity)] : [];
     names.push(entries.map(({ name, inode }) => [name, place(inode)]));
   }
-  for (const inode of found) inode.opens++;
+  for (const inode of found) inode.saves++;
   try {
     yield* packed(found, names, limit);
   } finally {
     for (const inode of found) {
-      inode.opens--;
+      inode.saves--;
       tree.reap(inode);
     }
   }

@@ -46,11 +46,6 @@ export class Space implements Account {
     return this.#bytes;
   }
 
-  /** Inodes in use, and further names of inodes. */
-  get inodes(): number {
-    return this.#inodes;
-  }
-
   get freeBytes(): number {
     return this.maxBytes - this.#bytes;
   }

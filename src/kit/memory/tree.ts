@@ -29,8 +29,8 @@ export interface Made {
 }
 
 /**
- * All inodes, from the root on. An inode goes, and its space is free, when it has no name, is not open and is unknown
- * to the kernel.
+ * All inodes, from the root on. An inode goes, and its space is free, when it has no name, is not open, is unknown to
+ * the kernel, and no snapshot under way holds it.
  */
 export class Tree {
   /** What the inodes take. */
@@ -210,12 +210,21 @@ export class Tree {
   /** Lets an inode go that nobody holds any more. */
   reap(inode: Inode): void {
     const { nodeid, body } = inode;
-    if (inode.nlink > 0 || inode.opens > 0 || this.nodes.lookups(nodeid) > 0) return;
+    if (inode.nlink > 0 || inode.opens > 0 || inode.saves > 0 || this.nodes.lookups(nodeid) > 0) return;
     if (body instanceof Pages) body.truncate(0);
     const account = this.space.of(inode.uid);
     freeXattrs(inode, account);
     account.give(typeof body === "string" ? byteLength(body) : 0, 1);
     this.nodes.remove(nodeid);
+  }
+
+  /** There is no kernel any more that knows inodes, or has some open. */
+  abandon(): void {
+    for (const inode of this.nodes.values()) {
+      inode.opens = inode.writers = 0;
+      this.nodes.forget(inode.nodeid, Infinity);
+      this.reap(inode);
+    }
   }
 }
 

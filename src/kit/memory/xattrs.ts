@@ -2,7 +2,7 @@
 import { FuseError } from "../../errno.ts";
 import { S_IFLNK, S_ISGID } from "../../fs/mode.ts";
 import { type Acl, ACL_ACCESS, ACL_DEFAULT, aclMode, chmodAcl, formatAcl, isMinimal, parseAcl } from "../acl.ts";
-import { CAPABILITY } from "../permissions.ts";
+import { CAPABILITY } from "../killpriv.ts";
 import { type Inode, isDirectory } from "./inode.ts";
 import { byteLength, NAME_MAX } from "./names.ts";
 import type { Account } from "./space.ts";

@@ -1,14 +1,16 @@
 /** What the groups of operations share. */
 import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
+import { FuseError } from "../../errno.ts";
 import type { Connection } from "../../fs/filesystem.ts";
 import { Handles } from "../../fs/handles.ts";
 import type { OpenReply } from "../../fs/types.ts";
-import { type Caller, RootWrites, suidgidToDrop } from "../permissions.ts";
+import { RootWrites } from "../killpriv.ts";
+import { type Caller, suidgidToDrop } from "../permissions.ts";
 import type { Identity } from "./identity.ts";
 import type { Node } from "./node.ts";
 import type { OpenDirectory } from "./open_directory.ts";
-import { EMPTY, procPath } from "./system.ts";
-import { STATX_MASK, type Tree } from "./tree.ts";
+import { EMPTY, procPath, STATX_MASK } from "./system.ts";
+import type { Tree } from "./tree.ts";
 
 /** More than others write meanwhile, bytes. */
 const PLENTY = 2 ** 30;
@@ -39,8 +41,8 @@ export class Context {
   readonly directories: Handles<OpenDirectory> = new Handles("directory");
   /** Whether the source is to stay as it is, with its times of access. */
   readonly readOnly: boolean;
-  /** Whether descriptors are offered for passthrough. */
-  passthrough: boolean;
+  /** Whether descriptors are offered for passthrough, where the kernel takes them. */
+  readonly #passthrough: boolean;
   /** The kernel collects writes, and reads what they touch (`FUSE_WRITEBACK_CACHE`). */
   writeback = false;
   /** The kernel sees to set-id bits, but for what it does not know of: the groups of who is not root. */
@@ -54,21 +56,24 @@ export class Context {
   constructor(tree: Tree, identity: Identity, { passthrough = true, readOnly = false }: Serving) {
     this.tree = tree;
     this.identity = identity;
-    this.passthrough = passthrough;
+    this.#passthrough = passthrough;
     this.readOnly = readOnly;
   }
 
-  /** Notes what the handshake agreed on. */
+  /** Notes what the handshake agreed on. EBUSY: another connection lives; EBADF: everything was closed. */
   connect(connection: Connection): void {
-    const { flags } = connection.negotiated;
-    this.tree.connection = connection;
-    if (!this.#connected) this.identity.limit();
+    if (this.#connected) {
+      const remedy = "unmount it first, or make another mirror of the source";
+      throw new FuseError("EBUSY", `cannot mount a mirror twice at a time: ${remedy}`);
+    }
+    if (this.tree.size === 0) throw new FuseError("EBADF", "cannot mount a mirror that was disposed: make another one");
+    this.identity.limit();
     this.#connected = true;
+    const { flags } = connection.negotiated;
+    this.tree.connect(connection);
     this.writeback = flags.has("FUSE_WRITEBACK_CACHE");
     this.dontMask = flags.has("FUSE_DONT_MASK");
     this.kills = !flags.has("FUSE_HANDLE_KILLPRIV") && !flags.has("FUSE_HANDLE_KILLPRIV_V2");
-    // The kernel has either of the two.
-    if (this.writeback) this.passthrough = false;
   }
 
   /** The flags to open a file with, for those of the opener. */
@@ -96,7 +101,8 @@ export class Context {
     this.tree.opened(node, fd);
     // The page cache would end at the size. /proc is no backing file either.
     if (node.device.sizeless) return { fh, directIo: true };
-    if (!this.passthrough) return { fh };
+    // The kernel has either of the two.
+    if (!this.#passthrough || this.writeback) return { fh };
     return { fh, backing: fd, growing: (call, bytes) => this.growing(file, bytes, uid, call) };
   }
 
@@ -127,13 +133,23 @@ export class Context {
     return drop === 0 ? undefined : other.mode & 0o7777 & ~drop;
   }
 
+  /** Closes what the kernel had open and forgets what it knew: the connection has ended, another one may begin. */
+  disconnect(): void {
+    this.#connected = false;
+    this.#end();
+    this.tree.abandon();
+  }
+
   /** Closes everything. */
   close(): void {
+    this.#end();
+    this.tree.close();
+  }
+
+  #end(): void {
     for (const file of this.files.drain()) this.#closed(file);
     for (const directory of this.directories.drain()) this.#closed(directory);
-    this.tree.close();
-    if (this.#connected) this.identity.unlimit();
-    this.#connected = false;
+    this.identity.unlimit();
   }
 
   #closed({ node, fd }: Pick<OpenFile, "node" | "fd">): void {

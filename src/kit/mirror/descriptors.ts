@@ -115,9 +115,9 @@ export class Descriptors<T extends Holder> {
     return true;
   }
 
-  /** Closes all of them. */
-  close(): void {
-    for (const holder of this.#holders) if (holder !== undefined) this.drop(holder);
+  /** Closes all of them, or those of all others than one. */
+  close(but?: T): void {
+    for (const holder of this.#holders) if (holder !== undefined && holder !== but) this.drop(holder);
   }
 
   #evict(): void {

@@ -1,15 +1,9 @@
 /** Handles of files, which lead to an inode without its name and hold no descriptor. Source: `open_by_handle_at(2)`. */
 import { AT_EMPTY_PATH } from "../../../ffi/libc.ts";
-import type { Architecture, Libc } from "../../../ffi/libc.ts";
+import type { Libc } from "../../../ffi/libc.ts";
+import { type Call, SYSCALLS } from "./syscalls.ts";
 import { EMPTY } from "./system.ts";
 
-type Call = "nameToHandleAt" | "openByHandleAt";
-
-// Source: `asm/unistd.h` of each.
-const NUMBERS: Readonly<Record<Architecture, Readonly<Record<Call, number>>>> = {
-  x86_64: { nameToHandleAt: 303, openByHandleAt: 304 },
-  aarch64: { nameToHandleAt: 264, openByHandleAt: 265 },
-};
 // struct file_handle: the size of what follows, its type, and up to MAX_HANDLE_SZ bytes.
 const HEAD = 8, MOST = 128;
 
@@ -24,7 +18,7 @@ export class FileHandles {
 
   constructor(libc: Libc) {
     this.#libc = libc;
-    this.#numbers = NUMBERS[libc.architecture];
+    this.#numbers = SYSCALLS[libc.architecture];
   }
 
   /** The handle of what is open, a character for each byte; undefined: there is none. */

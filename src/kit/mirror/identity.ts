@@ -1,21 +1,15 @@
 /** Acting on the source as somebody else. Source: `credentials(7)`, `capabilities(7)`. */
-import type { Architecture, Libc } from "../../../ffi/libc.ts";
+import type { Libc } from "../../../ffi/libc.ts";
 import { FuseError } from "../../errno.ts";
 import { type Caller, groupsOf } from "../permissions.ts";
-
-// The C library's functions of these names change all threads, or are not there. Source: `asm/unistd.h` of each.
-const NUMBERS: Readonly<Record<Architecture, Readonly<Record<Call, number>>>> = {
-  x86_64: { getgroups: 115, setgroups: 116, setfsuid: 122, setfsgid: 123, capget: 125, capset: 126 },
-  aarch64: { getgroups: 158, setgroups: 159, setfsuid: 151, setfsgid: 152, capget: 90, capset: 91 },
-};
-type Call = "getgroups" | "setgroups" | "setfsuid" | "setfsgid" | "capget" | "capset";
+import { type Call, SYSCALLS } from "./syscalls.ts";
 
 const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 /** The right to pass quotas, and to take the blocks that a file system keeps for root. */
 const CAP_SYS_RESOURCE = 1 << 24;
 /** Not a user or group: setfsuid(2) changes nothing, and answers who it is. */
 const NOBODY = 0xffffffff;
-// Of this thread: how often it gave them up, and what it may do else.
+// Of this thread: how many gave it up, and what the thread may do else.
 let limits = 0;
 let unlimited: Block | undefined;
 
@@ -54,17 +48,17 @@ export class Identity {
   readonly #own: Block;
   readonly #limited: Block;
   readonly #groups: Block;
+  #gaveUp = false;
 
   /** `acts`: calls are made with the caller's rights; else with the server's, in the caller's name. */
   constructor(libc: Libc, acts: boolean) {
     this.#libc = libc;
-    this.#numbers = NUMBERS[libc.architecture];
+    this.#numbers = SYSCALLS[libc.architecture];
     this.#uid = libc.geteuid();
     this.#gid = libc.getegid();
     this.#acts = acts && this.#uid === 0;
     this.#header = block(libc, [_LINUX_CAPABILITY_VERSION_3]);
-    this.#own = block(libc);
-    this.#call("capget", this.#header.address, this.#own.address);
+    this.#own = unlimited ?? this.#capabilities();
     const [effective, ...others] = new Uint32Array(this.#own.bytes.buffer);
     this.#limited = block(libc, [effective & ~CAP_SYS_RESOURCE, ...others]);
     this.#groups = block(libc, new Array(this.#call("getgroups", 0n, 0n)).fill(0));
@@ -72,18 +66,24 @@ export class Identity {
   }
 
   /**
-   * Gives up the right to more space than others have, until as many {@linkcode Identity.unlimit} have followed on this
+   * Gives up the right to more space than others have, until {@linkcode Identity.unlimit} of all who did so on this
    * thread: who writes by passthrough has the rights that the thread had when the file was registered.
    */
   limit(): void {
-    if (limits++ > 0) return;
+    if (this.#gaveUp) return;
+    if (limits === 0) this.#may(this.#limited);
+    this.#gaveUp = true;
+    limits++;
     unlimited = this.#own;
-    this.#may(this.#limited);
   }
 
-  /** Takes {@linkcode Identity.limit} back. */
+  /** Takes {@linkcode Identity.limit} back, if it was called. */
   unlimit(): void {
-    if (--limits === 0) this.#may(unlimited!);
+    if (!this.#gaveUp) return;
+    this.#gaveUp = false;
+    if (--limits > 0) return;
+    unlimited = undefined;
+    this.#may(this.#own);
   }
 
   /** Whether {@linkcode Identity.as} changes anything. */
@@ -113,6 +113,12 @@ export class Identity {
       this.#call("setfsuid", 0n);
       if (limits === 0) this.#may(this.#own);
     }
+  }
+
+  #capabilities(): Block {
+    const capabilities = block(this.#libc);
+    this.#call("capget", this.#header.address, capabilities.address);
+    return capabilities;
   }
 
   #may(capabilities: Block): void {

@@ -1,21 +1,20 @@
 /** Attributes: of inodes, links and the file system. */
-import { AT_EMPTY_PATH, F_GETFL } from "../../../ffi/libc.ts";
+import { AT_EMPTY_PATH, F_GETFL, STATX_BTIME } from "../../../ffi/libc.ts";
 import { decodeName } from "../../abi/text.ts";
 import { ERRNO, FuseError } from "../../errno.ts";
 import type { Filesystem } from "../../fs/filesystem.ts";
 import { fillTimespecs } from "../../fs/times.ts";
 import { S_IFDIR, S_IFLNK, S_IFREG, S_ISGID } from "../../fs/mode.ts";
 import type { Request, SetattrArgs, Statfs } from "../../fs/types.ts";
-import { asksNothing, checkEmptyChown, isSuidgidRemoval, isTouch, sgidToRefuse } from "../permissions.ts";
+import { asksNothing, isSuidgidRemoval } from "../killpriv.ts";
+import { checkEmptyChown, isTouch, sgidToRefuse } from "../permissions.ts";
 import type { Context } from "./context.ts";
 import type { Node } from "./node.ts";
-import { check, EMPTY, procPath } from "./system.ts";
-import { STATX_MASK } from "./tree.ts";
+import { check, EMPTY, procPath, STATX_MASK } from "./system.ts";
 
 const PATH_MAX = 4096;
 // "No change" for chown(2).
 const KEEP = 0xffffffff;
-const STATX_BTIME = 0x800;
 // AT_STATX_FORCE_SYNC and AT_STATX_DONT_SYNC
 const SYNC_FLAGS = 0x6000;
 // STATX_ATTR_AUTOMOUNT and STATX_ATTR_MOUNT_ROOT: of the source's mounts, not of ours.
@@ -29,8 +28,7 @@ export function inodes(context: Context): Required<Inodes> {
   const { libc } = tree;
   const { O } = libc;
   const target = new Uint8Array(PATH_MAX);
-  const statfs = new DataView(new ArrayBuffer(120));
-  const statfsBytes = new Uint8Array(statfs.buffer);
+  const { statfs } = tree.devices;
   const times = new BigInt64Array(4);
   const timesBytes = new Uint8Array(times.buffer);
 
@@ -159,25 +157,23 @@ export function inodes(context: Context): Required<Inodes> {
     },
 
     statfs({ nodeid }): Statfs {
-      check("fstatfs", libc.fstatfs(tree.use(tree.node(nodeid)), statfsBytes));
-      const u64 = (at: number) =>
-        Math.min(statfs.getUint32(at + 4, true) * 2 ** 32 + statfs.getUint32(at, true), Number.MAX_SAFE_INTEGER);
-      const bsize = u64(8);
+      check("fstatfs", statfs.fill(tree.use(tree.node(nodeid))));
+      const bsize = statfs.get("bsize");
       return {
-        blocks: u64(16),
-        bfree: u64(24),
-        bavail: u64(32),
-        files: u64(40),
-        ffree: u64(48),
+        blocks: statfs.get("blocks"),
+        bfree: statfs.get("bfree"),
+        bavail: statfs.get("bavail"),
+        files: statfs.get("files"),
+        ffree: statfs.get("ffree"),
         bsize,
-        namelen: u64(64),
-        frsize: u64(72) || bsize,
+        namelen: statfs.get("namelen"),
+        frsize: statfs.get("frsize") || bsize,
       };
     },
 
     syncfs() {
       let failed = 0;
-      for (const folder of tree.folders()) {
+      for (const folder of tree.devices.folders()) {
         const fd = check("open", tree.reopen(tree.use(folder), O.RDONLY | O.DIRECTORY));
         const r = libc.syncfs(fd);
         libc.close(fd);

@@ -8,8 +8,7 @@ import type { CreateArgs, CreateReply, Entry, MkdirArgs, Request } from "../../f
 import type { Context } from "./context.ts";
 import { openNode } from "./files.ts";
 import type { Node } from "./node.ts";
-import { check, checkName, EMPTY, procPath } from "./system.ts";
-import { STATX_MASK } from "./tree.ts";
+import { check, checkName, EMPTY, procPath, STATX_MASK } from "./system.ts";
 
 // How often a name may appear and vanish again while it is opened.
 const TRIES = 16;

@@ -5,6 +5,7 @@ import { RENAME_EXCHANGE, RENAME_NOREPLACE, RENAME_WHITEOUT } from "../../fs/fla
 import { S_IFDIR, S_IFMT } from "../../fs/mode.ts";
 import type { Request } from "../../fs/types.ts";
 import type { Context } from "./context.ts";
+import type { Node } from "./node.ts";
 import { check, checkName } from "./system.ts";
 
 type Names = Pick<Filesystem, "lookup" | "forget" | "unlink" | "rmdir" | "rename">;
@@ -14,6 +15,20 @@ export function names(context: Context): Required<Names> {
   const { tree, identity } = context;
   const { libc } = tree;
 
+  /** Makes the call that takes a name away; what was secured of it stays in reach. */
+  function taking(node: Node | undefined, dir: Node, name: string, call: () => number): number {
+    const last = tree.st.nlink <= 1 || (tree.st.mode & S_IFMT) === S_IFDIR;
+    let r = -1;
+    try {
+      return r = call();
+    } finally {
+      if (node !== undefined) {
+        if (r < 0) tree.keep(node);
+        else tree.lose(node, dir, name, last);
+      }
+    }
+  }
+
   /** Removes a name; what the kernel knows behind it stays in reach. */
   function remove(parent: number, name: string, flags: number, request: Request): void {
     checkName(name);
@@ -21,13 +36,8 @@ export function names(context: Context): Required<Names> {
     const dirfd = tree.use(dir);
     const path = tree.name(name);
     const node = tree.secure(dirfd, path);
-    const last = flags === AT_REMOVEDIR || tree.st.nlink <= 1;
-    const r = identity.as(request, () => libc.unlinkat(dirfd, path, flags));
-    if (node !== undefined) {
-      if (r < 0) tree.keep(node);
-      else tree.lose(node, dir, name, last);
-    }
-    check("unlinkat", r, name);
+    const unlink = () => libc.unlinkat(dirfd, path, flags);
+    check("unlinkat", taking(node, dir, name, () => identity.as(request, unlink)), name);
   }
 
   return {
@@ -66,15 +76,10 @@ export function names(context: Context): Required<Names> {
         const exchanged = flags & RENAME_EXCHANGE ? tree.peek(newFd, newPath) : undefined;
         // Where it is the moved one, by another name, rename does nothing and both names stay.
         const replaced = flags & (RENAME_EXCHANGE | RENAME_NOREPLACE) ? undefined : tree.secure(newFd, newPath);
-        const last = tree.st.nlink <= 1 || (tree.st.mode & S_IFMT) === S_IFDIR;
         const rename = () => libc.renameat2(fd, path, newFd, newPath, flags);
         // A whiteout, the device 0:0 that is left behind, belongs to who renamed.
-        const r = flags & RENAME_WHITEOUT ? identity.making(request, rename) : identity.as(request, rename);
-        if (replaced !== undefined) {
-          if (r < 0) tree.keep(replaced);
-          else tree.lose(replaced, to, newName, last);
-        }
-        check("renameat2", r, name);
+        const call = () => flags & RENAME_WHITEOUT ? identity.making(request, rename) : identity.as(request, rename);
+        check("renameat2", taking(replaced, to, newName, call), name);
         if (moved !== undefined) tree.place(moved, to, newName);
         if (exchanged !== undefined) tree.place(exchanged, from, name);
       });

@@ -1,5 +1,5 @@
 /** What is remembered of an inode of the source. */
-import type { Stat } from "../../../ffi/libc.ts";
+import { type Stat, STATX_BTIME } from "../../../ffi/libc.ts";
 
 /** A file system of the source: the one of its root, or one that is mounted inside. */
 export class Device {
@@ -68,8 +68,6 @@ export class Node {
 export function inoOf(st: Stat): number | bigint {
   return st.bigIno === 0n ? st.ino : st.bigIno;
 }
-
-const STATX_BTIME = 0x800;
 
 /**
  * 30 bits that tell an inode from an earlier one of the same number: 4 of its type, the rest of its time of birth. A

@@ -1,12 +1,21 @@
 /** Small helpers around the C library: errors, names and `/proc/self/fd`. */
+import { STATX_BASIC_STATS, STATX_BTIME } from "../../../ffi/libc.ts";
 import { encodeNameInto } from "../../abi/text.ts";
 import { ERRNO, errnoName, FuseError } from "../../errno.ts";
+
+/** What statx is asked for. */
+export const STATX_MASK: number = STATX_BASIC_STATS | STATX_BTIME;
 
 /** The result of a call, or its error thrown. */
 export function check(syscall: string, result: number, name?: string): number {
   if (result >= 0) return result;
   const about = name === undefined ? "" : ` ${JSON.stringify(name)}`;
   throw new FuseError(result, `${syscall}${about}: ${errnoName(result)}`, { syscall, path: name });
+}
+
+/** Whether a call failed since there may be no more descriptors. */
+export function isShortage(result: number): boolean {
+  return result === -ERRNO.EMFILE || result === -ERRNO.ENFILE;
 }
 
 /** Throws EINVAL for what names no entry of a directory: empty, `.`, `..`, or with a slash. */

@@ -22,37 +22,16 @@ import { S_IFDIR, S_IFMT } from "../../fs/mode.ts";
 import { type Attr, type AttrReply, type Entry, makedev } from "../../fs/types.ts";
 import { NodeTable } from "../node_table.ts";
 import { Descriptors } from "./descriptors.ts";
+import { Devices } from "./devices.ts";
 import { FileHandles } from "./file_handles.ts";
-import { Device, inoOf, markOf, type Name, Node, shownIno } from "./node.ts";
-import { check, CStringBuffer, EMPTY, procPath } from "./system.ts";
+import { inoOf, markOf, type Name, Node, shownIno } from "./node.ts";
+import { check, CStringBuffer, EMPTY, isShortage, procPath, STATX_MASK } from "./system.ts";
 
-/** STATX_BASIC_STATS and STATX_BTIME. */
-export const STATX_MASK = 0xfff;
 // A name is looked at without asking any server, so that meeting our own mount cannot deadlock.
 const NAMED = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
-const PROBE = AT_EMPTY_PATH | AT_STATX_DONT_SYNC;
 
-/**
- * `f_type` of file systems whose attributes no server has to be asked for: ext, xfs, btrfs, tmpfs, f2fs, zfs, bcachefs,
- * squashfs, erofs, ramfs, iso9660, vfat, exfat. Of others the attributes are fetched a second time, from a descriptor,
- * and times of birth are not relied on: overlayfs changes them when it copies a file up. Source: `linux/magic.h`,
- * `statfs(2)`.
- */
-const LOCAL: ReadonlySet<number> = new Set([
-  0xef53,
-  0x58465342,
-  0x9123683e,
-  0x01021994,
-  0xf2f52010,
-  0x2fc12fc1,
-  0xca451a4e,
-  0x73717368,
-  0xe0f5e1e2,
-  0x858458f6,
-  0x9660,
-  0x4d44,
-  0x2011bab0,
-]);
+/** Closes the sources of trees that nobody holds any more. */
+const abandoned = new FinalizationRegistry<{ libc: Libc; fd: number }>(({ libc, fd }) => libc.close(fd));
 
 /** How many names are remembered of a file besides the last one. */
 const NAMES = 4;
@@ -69,26 +48,22 @@ export class Tree {
   readonly libc: Libc = libc();
   /** The source itself. */
   readonly root: Node;
+  readonly devices: Devices = new Devices(this.libc);
   /** What the last call here said of a node. */
-  readonly st = new Stat();
+  readonly st: Stat = this.devices.st;
   /** Attributes of a second object. */
   readonly other = new Stat();
-  readonly euid: number;
-  readonly egid: number;
   readonly timeouts: Timeouts;
   readonly descriptors: Descriptors<Node>;
-  /** The handshake's results, once it was done. */
-  connection?: Connection;
-  readonly #devices = new Map<number, Device>();
+  #connection: Connection | undefined;
   readonly #limit: number;
   // One buffer a purpose: the names of a request, and those of a walk that happens in between.
   readonly #name = new CStringBuffer();
   readonly #newName = new CStringBuffer();
   readonly #walked = new CStringBuffer();
-  readonly #statfs = new Uint8Array(120);
   readonly #handles: FileHandles = new FileHandles(this.libc);
-  /** Whether handles can be opened; undefined until there was one. */
-  #recalls: boolean | undefined;
+  /** Whether handles lead to folders. */
+  readonly #recalls: boolean;
   #nodes = new NodeTable<Node>();
 
   /** Opens the source. ENOENT, ENOTDIR, EACCES: it cannot be mirrored. */
@@ -97,22 +72,33 @@ export class Tree {
     this.timeouts = timeouts;
     this.#limit = limit;
     this.descriptors = new Descriptors(libc, limit, (node, fd) => this.#leave(node, fd));
-    this.euid = libc.geteuid();
-    this.egid = libc.getegid();
     const fd = libc.open(cstring(source), libc.O.PATH | libc.O.DIRECTORY | libc.O.CLOEXEC, 0);
     if (fd < 0) throw refusal(source, "open(2)", fd, "name a directory that exists");
     try {
       const again = libc.open(procPath(fd), libc.O.PATH | libc.O.CLOEXEC, 0);
       if (again < 0) throw refusal(source, "open(2) of /proc/self/fd", again, "mount proc at /proc");
       libc.close(again);
-      this.root = this.#identify(fd, true);
+      this.root = this.devices.identify(fd, true);
     } catch (error) {
       libc.close(fd);
       throw error;
     }
     this.descriptors.put(this.root, fd);
     this.descriptors.pin(this.root);
+    abandoned.register(this, { libc, fd }, this);
     this.#register(this.root);
+    this.#recalls = this.#opensHandles(fd);
+  }
+
+  /** The handshake's results, while there is a connection. */
+  get connection(): Connection | undefined {
+    return this.#connection;
+  }
+
+  /** Notes a connection, or its end. */
+  connect(connection: Connection | undefined): void {
+    this.#connection = connection;
+    this.devices.own = connection?.device;
   }
 
   /** How many nodes the kernel knows. */
@@ -169,17 +155,22 @@ export class Tree {
     }
   }
 
-  /** `openat(2)` with O_CLOEXEC; once more with fewer descriptors kept where the process has none left. */
+  /** A call that answers a descriptor; once more with fewer kept where the process has none left. */
+  opening(call: () => number): number {
+    const fd = call();
+    return isShortage(fd) && this.descriptors.shrink() ? call() : fd;
+  }
+
+  /** `openat(2)` with O_CLOEXEC, as {@linkcode Tree.opening} makes it. */
   openat(dirfd: number, path: Uint8Array, flags: number, mode = 0): number {
     const { libc } = this;
-    const fd = libc.openat(dirfd, path, flags | libc.O.CLOEXEC, mode);
-    const retry = (fd === -ERRNO.EMFILE || fd === -ERRNO.ENFILE) && this.descriptors.shrink();
-    return retry ? libc.openat(dirfd, path, flags | libc.O.CLOEXEC, mode) : fd;
+    return this.opening(() => libc.openat(dirfd, path, flags | libc.O.CLOEXEC, mode));
   }
 
   /** Opens the object of a descriptor anew. */
   reopen(fd: number, flags: number): number {
-    return this.openat(AT_FDCWD, procPath(fd), flags);
+    const { libc } = this;
+    return this.opening(() => libc.openat(AT_FDCWD, procPath(fd), flags | libc.O.CLOEXEC, 0));
   }
 
   /**
@@ -196,9 +187,9 @@ export class Tree {
     const r = libc.statx(dirfd, path, NAMED, STATX_MASK, st);
     if (r === -ERRNO.ENOENT) return undefined;
     check("statx", r, name);
-    const device = this.#device();
+    const device = this.devices.device();
     const mark = markOf(st, device);
-    let node = this.#known(device);
+    let node = this.devices.known(device);
     if (node === undefined || node.slot < 0) {
       if (!device.local || mark >> 4 === 0 || (st.mode & S_IFMT) === S_IFDIR) {
         const fd = this.openat(dirfd, path, libc.O.PATH | libc.O.NOFOLLOW);
@@ -217,11 +208,11 @@ export class Tree {
     const { libc } = this;
     const fd = this.openat(this.use(node), this.name(".."), libc.O.PATH | libc.O.DIRECTORY);
     try {
-      const found = this.#identify(check("openat", fd, ".."), false);
+      const found = this.devices.identify(check("openat", fd, ".."), false);
       // Outside the source no node is known.
       if (found.nodeid !== 0) return found;
       const { parent } = node;
-      if (parent !== undefined && this.#matches(parent)) return parent;
+      if (parent !== undefined && this.devices.matches(parent)) return parent;
       throw new FuseError("ESTALE", "the folder above is not known");
     } finally {
       libc.close(fd);
@@ -236,7 +227,7 @@ export class Tree {
     if (fd < 0 && node.device.local && parent !== undefined) {
       const dirfd = this.#follow(parent);
       const r = dirfd < 0 ? dirfd : libc.statx(dirfd, this.#walked.set(node.name), NAMED, STATX_MASK, st);
-      if (r >= 0 && this.#matches(node)) return node;
+      if (r >= 0 && this.devices.matches(node)) return node;
     }
     check("statx", libc.statx(fd < 0 ? this.#walk(node) : fd, EMPTY, AT_EMPTY_PATH | flags, STATX_MASK, st));
     return node;
@@ -244,9 +235,9 @@ export class Tree {
 
   /** How much others than root may write to the node's file system, bytes; Infinity where a server decides that. */
   room(node: Node, fd: number): number {
-    if (!node.device.local || this.libc.fstatfs(fd, this.#statfs) < 0) return Infinity;
-    const view = new DataView(this.#statfs.buffer);
-    return view.getUint32(8, true) * (view.getUint32(36, true) * 2 ** 32 + view.getUint32(32, true));
+    const { statfs } = this.devices;
+    if (!node.device.local || statfs.fill(fd) < 0) return Infinity;
+    return statfs.get("bsize") * statfs.get("bavail");
   }
 
   /** Takes over an O_PATH descriptor; answers its node, with the attributes in `st`. */
@@ -254,7 +245,7 @@ export class Tree {
     const { libc, descriptors } = this;
     let node: Node;
     try {
-      node = this.#identify(fd, fresh);
+      node = this.devices.identify(fd, fresh);
     } catch (error) {
       libc.close(fd);
       throw error;
@@ -266,7 +257,7 @@ export class Tree {
 
   /** The new node of what was just made, whose attributes are in `st`. */
   made(): Node {
-    const device = this.#device();
+    const device = this.devices.device();
     return new Node(device, inoOf(this.st), markOf(this.st, device));
   }
 
@@ -287,8 +278,7 @@ export class Tree {
   /** The known node behind a name, for a moment; undefined where there is none. */
   peek(dirfd: number, path: Uint8Array): Node | undefined {
     if (this.libc.statx(dirfd, path, NAMED, STATX_MASK, this.st) < 0) return undefined;
-    const device = this.#devices.get(this.#deviceKey());
-    return device && this.#known(device);
+    return this.devices.known();
   }
 
   /**
@@ -296,13 +286,13 @@ export class Tree {
    * attributes are in `st`. To be followed by {@linkcode lose} or {@linkcode keep}.
    */
   secure(dirfd: number, path: Uint8Array): Node | undefined {
-    const { libc, st, descriptors } = this;
+    const { libc, descriptors } = this;
     const node = this.peek(dirfd, path);
     if (node === undefined) return undefined;
     if (node.slot < 0) {
       const fd = this.openat(dirfd, path, libc.O.PATH | libc.O.NOFOLLOW);
       if (fd < 0) return undefined;
-      if (libc.statx(fd, EMPTY, PROBE, STATX_MASK, st) < 0 || !this.#matches(node)) {
+      if (!this.devices.isOf(fd, node)) {
         libc.close(fd);
         return undefined;
       }
@@ -379,22 +369,19 @@ export class Tree {
     this.descriptors.drop(node);
   }
 
-  /** A known folder of each file system that has one. */
-  *folders(): Generator<Node> {
-    for (const { nodes } of this.#devices.values()) {
-      for (const node of nodes.values()) {
-        if (node.type !== S_IFDIR) continue;
-        yield node;
-        break;
-      }
-    }
+  /** There is no kernel any more that knows nodes: only the source's own descriptor stays open. */
+  abandon(): void {
+    for (const { nodeid } of this.#nodes.values()) this.forget(nodeid, Infinity);
+    this.descriptors.close(this.root);
+    this.connect(undefined);
   }
 
   /** Closes every descriptor. All nodes are unknown from now on. */
   close(): void {
+    abandoned.unregister(this);
     this.descriptors.close();
     this.#nodes = new NodeTable();
-    this.#devices.clear();
+    this.devices.clear();
   }
 
   #register(node: Node): void {
@@ -407,60 +394,6 @@ export class Tree {
     if (node.device.nodes.get(node.ino) === node) node.device.nodes.delete(node.ino);
   }
 
-  #deviceKey(): number {
-    return this.st.devMajor * 2 ** 20 + this.st.devMinor;
-  }
-
-  /** The device of what is in `st`. */
-  #device(): Device {
-    const { devMajor, devMinor } = this.st;
-    const own = this.connection?.device;
-    if (own !== undefined && own.major === devMajor && own.minor === devMinor) {
-      throw new FuseError("ELOOP", "the mount lies inside its own source");
-    }
-    const key = this.#deviceKey();
-    let device = this.#devices.get(key);
-    if (device === undefined) this.#devices.set(key, device = new Device(this.#devices.size));
-    return device;
-  }
-
-  /** The known node of what is in `st`. */
-  #known(device: Device): Node | undefined {
-    const node = device.nodes.get(inoOf(this.st));
-    if (node === undefined) return undefined;
-    const mark = markOf(this.st, device);
-    if (node.mark === mark) return node;
-    // A descriptor keeps the inode number from being used again: this is the same inode, with another time of birth.
-    if (node.slot < 0) return undefined;
-    node.mark = mark;
-    return node;
-  }
-
-  /** Whether what is in `st` is the node. */
-  #matches(node: Node): boolean {
-    const { st } = this;
-    const { device } = node;
-    return this.#devices.get(this.#deviceKey()) === device && node.ino === inoOf(st) &&
-      node.mark === markOf(st, device);
-  }
-
-  /** The node of a descriptor, with the attributes in `st`. */
-  #identify(fd: number, fresh: boolean): Node {
-    const { libc, st } = this;
-    check("statx", libc.statx(fd, EMPTY, PROBE, STATX_MASK, st));
-    const device = this.#device();
-    if (device.local === undefined) {
-      const known = libc.fstatfs(fd, this.#statfs) === 0;
-      const view = new DataView(this.#statfs.buffer);
-      device.local = known && LOCAL.has(view.getUint32(0, true));
-      // What has no blocks makes its contents up.
-      device.sizeless = known && !device.local && view.getBigUint64(16, true) === 0n;
-    }
-    const node = (fresh ? undefined : this.#known(device)) ?? new Node(device, inoOf(st), markOf(st, device));
-    if (!device.local) check("statx", libc.statx(fd, EMPTY, AT_EMPTY_PATH, STATX_MASK, st));
-    return node;
-  }
-
   /** A descriptor of the node that there is; -1: there is none. */
   #kept(node: Node): number {
     const fd = this.descriptors.get(node);
@@ -470,16 +403,18 @@ export class Tree {
   /** A folder's descriptor is closed for room. Others may rename the way to it, and a process may be working in it. */
   #leave(node: Node, fd: number): void {
     const wanted = node.type === S_IFDIR && node.device === this.root.device && node.ways === undefined;
-    if (!wanted || this.#recalls === false) return;
-    const handle = this.#handles.of(fd);
-    if (handle === undefined) return;
-    if (this.#recalls === undefined) {
-      const again = this.#reach(handle);
-      this.#recalls = again >= 0;
-      if (again < 0) return;
-      this.libc.close(again);
-    }
-    node.ways = { names: [], handle };
+    const handle = wanted && this.#recalls ? this.#handles.of(fd) : undefined;
+    if (handle !== undefined) node.ways = { names: [], handle };
+  }
+
+  /** Whether the server may open handles, and the source's file system has any; now, while it is nobody else. */
+  #opensHandles(root: number): boolean {
+    const handle = this.#handles.of(root);
+    if (handle === undefined) return false;
+    const fd = this.#reach(handle);
+    if (fd >= 0) this.libc.close(fd);
+    // Other errors say nothing of the next time: descriptors may be lacking.
+    return fd !== -ERRNO.EPERM && fd !== -ERRNO.EOPNOTSUPP;
   }
 
   /** Opens what a handle on the source's file system leads to. */
@@ -497,7 +432,7 @@ export class Tree {
   #take(node: Node, fd: number): number {
     const { libc } = this;
     if (fd < 0) return -1;
-    if (libc.statx(fd, EMPTY, PROBE, STATX_MASK, this.st) < 0 || !this.#matches(node)) {
+    if (!this.devices.isOf(fd, node)) {
       libc.close(fd);
       return -1;
     }
@@ -550,7 +485,10 @@ export class Tree {
   /** Opens the node by its handle; -1: it has none that leads to it. */
   #recall(node: Node): number {
     const handle = node.ways?.handle;
-    return handle === undefined ? -1 : this.#take(node, this.#reach(handle));
+    if (handle === undefined) return -1;
+    const fd = this.opening(() => this.#reach(handle));
+    if (isShortage(fd)) check("open_by_handle_at", fd);
+    return this.#take(node, fd);
   }
 }
 

@@ -1,6 +1,7 @@
 import { assertEquals } from "@std/assert";
+import { filesystemOf } from "../../../src/kit/memory.ts";
 import { ROOT_ID } from "../../../src/fs/types.ts";
-import { MemoryFilesystem } from "../../../src/kit/memory/filesystem.ts";
+import type { MemoryFilesystem } from "../../../src/kit/memory/filesystem.ts";
 import { code } from "../../support/errno.ts";
 import { test } from "../../support/harness.ts";
 
@@ -23,7 +24,7 @@ const write = (fs: MemoryFilesystem, nodeid: number, length: number, offset = 0)
   }, USER);
 
 const limited = (quota: { maxBytes?: number; maxInodes?: number }, maxBytes = 2 ** 30) =>
-  new MemoryFilesystem({ maxBytes, quota: (uid) => uid === USER.uid ? quota : undefined });
+  filesystemOf({ maxBytes, quota: (uid) => uid === USER.uid ? quota : undefined });
 
 test("memory quota: bytes of one user, EDQUOT; ENOSPC where there is no more for anybody", () => {
   const fs = limited({ maxBytes: 4 * PAGE }, 6 * PAGE);
@@ -76,20 +77,20 @@ test("memory quota: a change of owner takes all along, or nothing", () => {
 });
 
 test("memory: statfs shows the limits, and what is used", () => {
-  const fs = new MemoryFilesystem({ maxBytes: 10 * PAGE, maxInodes: 5 });
+  const fs = filesystemOf({ maxBytes: 10 * PAGE, maxInodes: 5 });
   write(fs, create(fs, "a"), PAGE + 1);
   const { blocks, bfree, bavail, files, ffree } = fs.statfs();
   assertEquals({ blocks, bfree, bavail, files, ffree }, { blocks: 10, bfree: 8, bavail: 8, files: 5, ffree: 3 });
-  const { blocks: endless } = new MemoryFilesystem({ maxBytes: Infinity, maxInodes: Infinity }).statfs();
+  const { blocks: endless } = filesystemOf({ maxBytes: Infinity, maxInodes: Infinity }).statfs();
   assertEquals(endless, Number.MAX_SAFE_INTEGER);
 });
 
 test("memory: a limit of 0 is one: files that hold nothing, and no root without an inode", () => {
-  const fs = new MemoryFilesystem({ maxBytes: 0, maxInodes: 2 });
+  const fs = filesystemOf({ maxBytes: 0, maxInodes: 2 });
   const file = create(fs, "a");
   assertEquals(code(() => write(fs, file, 1)), "ENOSPC");
   assertEquals(code(() => create(fs, "b")), "ENOSPC");
   const { blocks, bfree, ffree } = fs.statfs();
   assertEquals({ blocks, bfree, ffree }, { blocks: 0, bfree: 0, ffree: 0 });
-  assertEquals(code(() => new MemoryFilesystem({ maxInodes: 0 })), "ENOSPC");
+  assertEquals(code(() => filesystemOf({ maxInodes: 0 })), "ENOSPC");
 });

@@ -1,8 +1,8 @@
 import { assertEquals, assertLess, assertNotEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { errnoName, errnoOf, FuseError } from "../../../src/errno.ts";
 import { makedev, ROOT_ID } from "../../../src/fs/types.ts";
-import { type Memory, memory, restoreMemory } from "../../../src/kit/memory.ts";
-import { MemoryFilesystem } from "../../../src/kit/memory/filesystem.ts";
+import { filesystemOf, type Memory, memory, restoreMemory } from "../../../src/kit/memory.ts";
+import type { MemoryFilesystem } from "../../../src/kit/memory/filesystem.ts";
 import { type MemorySnapshot, parts, Restoration, snapshot } from "../../../src/kit/memory/snapshot.ts";
 import { Space } from "../../../src/kit/memory/space.ts";
 import { code } from "../../support/errno.ts";
@@ -23,7 +23,7 @@ function write(fs: MemoryFilesystem, nodeid: number, offset: number, data: Uint8
 
 /** A file system with one of everything. */
 function everything(): MemoryFilesystem {
-  const fs = new MemoryFilesystem({ maxBytes: TIB });
+  const fs = filesystemOf({ maxBytes: TIB });
   const dir = fs.mkdir({ parent: ROOT_ID, name: "d\udc80\u00e9", mode: 0o2755, umask: 0 }, WHO).nodeid;
   const file = make(fs, "file", dir);
   write(fs, file, 0, text("begin"));
@@ -45,7 +45,7 @@ const through = (saved: MemorySnapshot): MemorySnapshot => JSON.parse(JSON.strin
 test("memory snapshot: what comes back from JSON is the same again", () => {
   const fs = everything();
   const saved = snapshot(fs.tree);
-  const again = new MemoryFilesystem({ maxBytes: TIB, snapshot: through(saved) });
+  const again = filesystemOf({ maxBytes: TIB, snapshot: through(saved) });
   assertEquals(snapshot(again.tree), saved);
   assertEquals(again.statfs(), fs.statfs());
   const find = (parent: number, name: string) => again.lookup({ parent, name });
@@ -74,25 +74,25 @@ test("memory snapshot: holds what was written, not the holes", () => {
 });
 
 test("memory snapshot: long stretches, larger than one string and one chunk", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   const file = make(fs, "f");
   const data = new Uint8Array(3 * 2 ** 20 + 777).map((_, i) => i * 31 >> 3);
   write(fs, file, 5000, data);
-  const again = new MemoryFilesystem({ snapshot: through(snapshot(fs.tree)) });
+  const again = filesystemOf({ snapshot: through(snapshot(fs.tree)) });
   const { nodeid } = again.lookup({ parent: ROOT_ID, name: "f" });
   assertEquals(again.read({ nodeid, fh: 0, offset: 5000, size: data.length, flags: 0 }), data);
   assertEquals(again.getattr({ nodeid }).attr.blocks, fs.getattr({ nodeid: file }).attr.blocks);
 });
 
 test("memory snapshot: an open file without a name is no part of it", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   write(fs, make(fs, "f"), 0, text("x"));
   fs.unlink({ parent: ROOT_ID, name: "f" });
   assertEquals(snapshot(fs.tree).inodes.length, 1);
 });
 
 test("memory snapshot: a value of its own, which later changes leave alone", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   const file = make(fs, "f");
   write(fs, file, 0, text("one"));
   const saved = snapshot(fs.tree), copy = structuredClone(saved);
@@ -103,7 +103,7 @@ test("memory snapshot: a value of its own, which later changes leave alone", () 
 });
 
 test("memory snapshot: a deep tree", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   let parent = ROOT_ID;
   for (let i = 0; i < 20_000; i++) {
     parent = fs.mkdir({ parent, name: "d", mode: 0o755, umask: 0 }, WHO).nodeid;
@@ -171,13 +171,13 @@ test("memory snapshot: its parts are the whole, whatever one of them holds", () 
   }
   // As the option takes it, where one part is all.
   assertEquals(
-    snapshot(new MemoryFilesystem({ maxBytes: TIB, snapshot: [...parts(fs.tree, Infinity)][0] }).tree),
+    snapshot(filesystemOf({ maxBytes: TIB, snapshot: [...parts(fs.tree, Infinity)][0] }).tree),
     whole,
   );
 });
 
 test("memory snapshot: no part of a large file is large", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   const file = make(fs, "f");
   for (let at = 0; at < 40; at++) write(fs, file, at << 20, new Uint8Array(1 << 20).fill(at));
   const lengths = [...parts(fs.tree)].map((part) => JSON.stringify(part).length);
@@ -214,7 +214,7 @@ test("memory snapshot: what happens between two parts is in it or not, and it st
 
 test("memory snapshot: a file that is cut and grows between two parts is as it was last", () => {
   for (const size of [5, 2 ** 20 + 5, 4 * 2 ** 20]) {
-    const fs = new MemoryFilesystem();
+    const fs = filesystemOf();
     const file = make(fs, "f");
     write(fs, file, 0, new Uint8Array(3 * 2 ** 20).fill(1));
     const saved: MemorySnapshot[] = [];
@@ -228,7 +228,7 @@ test("memory snapshot: a file that is cut and grows between two parts is as it w
 });
 
 test("memory snapshot: parts are left off by who breaks", () => {
-  const fs = new MemoryFilesystem();
+  const fs = filesystemOf();
   const file = make(fs, "f");
   for (const _ of parts(fs.tree, 1)) break;
   fs.unlink({ parent: ROOT_ID, name: "f" });

@@ -130,17 +130,27 @@ test("mirror: while it is served, the thread has no right to more space than oth
     await using s = await Source.make();
     await using other = await Source.make();
     const seen = [effective()];
-    for (const { mirror } of [s, other, s]) {
+    for (const { mirror } of [s, other]) {
       mirror.init!(connection([]));
       seen.push(effective());
     }
+    // One that is made meanwhile.
+    await using late = await Source.make();
     s.mkdir("d", { by: USER });
     seen.push(effective());
     for (const { mirror } of [s, s, other]) {
-      mirror[Symbol.dispose]();
+      mirror.destroy!();
       seen.push(effective());
     }
-    assertEquals(seen, [all, 0, 0, 0, 0, 0, 0, all]);
+    late.mirror.init!(connection([]));
+    seen.push(effective());
+    late.mirror[Symbol.dispose]();
+    seen.push(effective());
+    late.mirror.destroy!();
+    s.mirror.init!(connection([]));
+    s.mirror.destroy!();
+    seen.push(effective());
+    assertEquals(seen, [all, 0, 0, 0, 0, 0, all, 0, all, all]);
   });
 });
 

@@ -3,8 +3,8 @@ import { mkdir, readFile, stat, utimes, writeFile } from "node:fs/promises";
 import { libc } from "../../../ffi/load.ts";
 import { ROOT_ID } from "../../../src/fs/types.ts";
 import { code } from "../../support/errno.ts";
-import { test } from "../../support/harness.ts";
-import { bytes, FIFO, SELF, Source } from "./source.ts";
+import { run, test } from "../../support/harness.ts";
+import { bytes, FIFO, ROOT, SELF, Source } from "./source.ts";
 
 // Opened here, since it stays open.
 const c = libc();
@@ -60,6 +60,19 @@ test("mirror readOnly: what would change the source is EROFS, and it stays as it
   assertEquals((await stat(s.path)).mtimeMs, before.mtimeMs);
   s.release(fh);
 });
+
+test(
+  "mirror readOnly access: fifos, sockets and devices are written to all the same",
+  { needs: ["root"] },
+  async () => {
+    await using s = await Source.make({ readOnly: true, permissions: "own" });
+    await run("mkfifo p; mknod c c 1 3; touch f; mkdir d; ln -s f l", { cwd: s.path });
+    const may = (mask: number) =>
+      [..."pcfdl"].map((name) => code(() => s.fs.access({ nodeid: s.id(name), mask }, ROOT)));
+    assertEquals(may(2), ["ok", "ok", "EROFS", "EROFS", "EROFS"]);
+    assertEquals(may(4), Array(5).fill("ok"));
+  },
+);
 
 test("mirror readOnly: all else works", async () => {
   await using s = await Source.make({ readOnly: true });

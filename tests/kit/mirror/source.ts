@@ -38,11 +38,11 @@ export function connection(flags: string[], device?: { major: number; minor: num
 export const [FIFO, CHR, DIR, REG, LNK, SOCK] = [0o010000, 0o020000, 0o040000, 0o100000, 0o120000, 0o140000];
 export const [NOREPLACE, EXCHANGE, WHITEOUT] = [1, 2, 4];
 
-/** Until it is disposed, no handles of files are opened, as where the server may not. */
-export function withoutHandles(): Disposable {
+/** Until it is disposed, no handles of files are opened: EPERM, as where the server may not, or another error. */
+export function withoutHandles(errno = 1): Disposable {
   const c = libc(), { syscall } = c;
   const openByHandleAt = c.architecture === "x86_64" ? 304 : 265;
-  c.syscall = (number, args) => number === openByHandleAt ? -1n : syscall.call(c, number, args);
+  c.syscall = (number, args) => number === openByHandleAt ? BigInt(-errno) : syscall.call(c, number, args);
   return { [Symbol.dispose]: () => void (c.syscall = syscall) };
 }
 

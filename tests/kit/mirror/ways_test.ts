@@ -2,9 +2,10 @@
 import { assertEquals, assertGreater } from "@std/assert";
 import { link, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { libc } from "../../../ffi/load.ts";
+import { ROOT_ID } from "../../../src/fs/types.ts";
 import { code } from "../../support/errno.ts";
 import { openFds, test } from "../../support/harness.ts";
-import { Source, withoutHandles } from "./source.ts";
+import { Source, USER, withoutHandles } from "./source.ts";
 
 // Opened here, since it stays open.
 libc();
@@ -66,6 +67,54 @@ test(
     assertEquals(code(() => s.id("f", c)), "ESTALE");
   },
 );
+
+test("mirror permissions: own: who lets a folder's descriptor be closed need not be root", {
+  needs: ["root"],
+}, async () => {
+  await using s = await Source.make({ maxDescriptors: 16, permissions: "own" });
+  for (let i = 0; i < 32; i++) await mkdir(s.join(`d${i}`));
+  const first = s.id("d0");
+  for (let i = 1; i < 32; i++) s.fs.lookup({ parent: ROOT_ID, name: `d${i}` }, USER);
+  await rename(s.join("d0"), s.join("moved"));
+  assertEquals(s.stat(first).nlink, 2);
+});
+
+test("mirror open: the right file is opened once descriptors are lacking", { needs: ["root"] }, async () => {
+  await using s = await Source.make({ maxDescriptors: 32 });
+  await writeFile(s.join("f"), "content");
+  const nodeid = s.id("f");
+  for (let i = 0; i < 24; i++) s.mkdir(`d${i}`);
+  const c = libc(), { openat } = c;
+  let refused = 0;
+  c.openat = (...args) => (args[2] & s.O.PATH) === 0 && refused++ === 0 ? -24 : openat.apply(c, args);
+  try {
+    const fh = s.open(nodeid, s.O.RDONLY);
+    assertEquals([s.read(fh), refused], ["content", 2]);
+  } finally {
+    c.openat = openat;
+  }
+});
+
+test("mirror: that descriptors are lacking says nothing of handles", { needs: ["root"] }, async () => {
+  await using s = await Source.make({ maxDescriptors: 16 });
+  for (let i = 0; i < 64; i++) await mkdir(s.join(`d${i}`));
+  const first = s.id("d0");
+  const [EMFILE, ENFILE] = [24, 23];
+  for (const errno of [EMFILE, ENFILE]) {
+    using _without = withoutHandles(errno);
+    for (let i = 1; i < 32; i++) s.id(`d${i}`);
+  }
+  const second = s.id("d32");
+  for (let i = 33; i < 64; i++) s.id(`d${i}`);
+  for (const [name, nodeid] of [["d0", first], ["d32", second]] as const) {
+    await rename(s.join(name), s.join(`moved-${name}`));
+    {
+      using _without = withoutHandles(EMFILE);
+      assertEquals(code(() => s.stat(nodeid)), "EMFILE");
+    }
+    assertEquals(s.stat(nodeid).nlink, 2);
+  }
+});
 
 test(
   "mirror: folders that others moved into each other are found by their handles, once",
