@@ -63,14 +63,16 @@ export interface Filesystem {
   /**
    * The kernel let go of the mount, and staged files are committed; nothing follows but the `init` of another mount.
    * Also called where the connection was aborted, and only where `init` was called and did not throw. What the kernel
-   * knew and had open until now it neither forgets nor releases first.
+   * knew and had open until now it neither forgets nor releases first, nor is anything taken back that is answered
+   * after this: the signal of such a request was aborted.
    */
   destroy?(): void;
   /** Finds a name in a directory; `null`: ENOENT. Absent: ENOSYS. Source: `path_resolution(7)`. */
   lookup?(args: t.NameArgs, request: t.Request): t.Awaitable<t.Entry | null>;
   /**
    * The kernel drops lookups; at 0 the inode is unknown to it, and the nodeid may be given to another one. Comes after
-   * the commit, where a staged file of the inode is being handed over. Never answered.
+   * the commit, where a staged file of the inode is being handed over; what was looked up or made meanwhile counts on.
+   * Never answered.
    */
   forget?(args: t.ForgetArgs): void;
   /** Attributes of an inode. Absent: ENOSYS. Source: `stat(2)`. */

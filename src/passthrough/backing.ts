@@ -122,16 +122,19 @@ export class BackingFile implements Backing {
     this.nodeid = nodeid;
   }
 
-  /** A handle of it was released. The promise, where a commit takes its time, resolves when it has ended. */
-  release(): Promise<void> | null {
-    if (--this.refs > 0) return null;
+  /**
+   * A handle of it was released. Answers whether a commit takes its time: `settled` is called at its end then, in the
+   * same turn in which the file may be closed.
+   */
+  release(settled: () => void): boolean {
+    if (--this.refs > 0) return false;
     this.#widened = false;
     this.#unwanted ||= this.autoClose;
-    return this.#finish();
+    return this.#finish(settled) !== null;
   }
 
   /** Hands over what was staged, and closes what is not wanted any more. It does not fail. */
-  #finish(): Promise<void> | null {
+  #finish(settled?: () => void): Promise<void> | null {
     try {
       const committed = this.staged && go(this.#last(this.staged));
       if (committed instanceof Promise) {
@@ -139,6 +142,7 @@ export class BackingFile implements Backing {
         return committed.catch((error) => this.owner.lost(this, error)).then(() => {
           this.#commits--;
           this.#settle();
+          settled?.();
         });
       }
     } catch (error) {

@@ -81,7 +81,10 @@ export class ExtentMap {
     }
   }
 
-  /** Bytes: changed by `truncate`, and by writes that `allocate` found a place for behind the end. */
+  /**
+   * Bytes: changed by `truncate`, and by writes that `allocate` found a place for behind the end. Of a map that is one
+   * whole file: that file's.
+   */
   get size(): number {
     return this.#same === null ? this.#size : fileSize(this.#same);
   }

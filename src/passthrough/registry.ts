@@ -13,7 +13,7 @@ import type { Libc } from "../../ffi/libc.ts";
 import { FOPEN_DIRECT_IO, FOPEN_NOFLUSH, FOPEN_PASSTHROUGH } from "../abi/flags.ts";
 import { FUSE_DEV_IOC_BACKING_CLOSE, FUSE_DEV_IOC_BACKING_OPEN } from "../abi/ioctl.ts";
 import { fuse_backing_map } from "../abi/structs.ts";
-import { deferred } from "../deferred.ts";
+import { type Deferred, deferred } from "../deferred.ts";
 import type { Device } from "../device.ts";
 import { ERRNO, type ErrnoName, errnoName, FuseError } from "../errno.ts";
 import type { Backing, BackingOptions, BackingSource, Passthrough, PassthroughStats } from "../fs/backing.ts";
@@ -53,8 +53,10 @@ interface OpenInode {
   /** Handles that keep its backing file open. */
   backed: number;
   backing: BackingFile | null;
-  /** What the last handles left is being handed over; null: nothing is. */
-  committing: Promise<void> | null;
+  /** How often something that was left of it is being handed over. */
+  commits: number;
+  /** Resolves when nothing is any more; null: nobody waits. */
+  settled: Deferred<void> | null;
 }
 
 const PLAIN: Decision = Object.freeze({
@@ -208,7 +210,7 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     const asked = this.#blaming(nodeid, flags, () => this.#asked(reply));
     let inode = this.#inodes.get(nodeid);
     if (inode === undefined) {
-      inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null, committing: null };
+      inode = { handles: 0, cached: 0, passed: 0, backed: 0, backing: null, commits: 0, settled: null };
       this.#inodes.set(nodeid, inode);
     }
     try {
@@ -225,8 +227,10 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     try {
       return use();
     } catch (error) {
-      // What says no errno is reported anyway.
-      if (error instanceof FuseError) this.#hooks.mistaken?.(error, { opcode: this.#opcodeOf(flags), nodeid });
+      // What says no errno is reported anyway. And after the end nothing can be right.
+      if (error instanceof FuseError && !this.#ended) {
+        this.#hooks.mistaken?.(error, { opcode: this.#opcodeOf(flags), nodeid });
+      }
       throw error;
     }
   }
@@ -245,8 +249,10 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   /** Drops what is known of an inode that is not open any more. */
   #forget(nodeid: number, inode: OpenInode): void {
+    const { backing, commits } = inode;
     // Handles that have descriptors of their own may be open still when the inode's file is not.
-    if (inode.committing === null && (inode.backed === 0 || inode.backing?.refs === 0)) inode.backing = null;
+    const unused = inode.backed === 0 || backing?.refs === 0;
+    if (backing?.state === "closed" || commits === 0 && unused) inode.backing = null;
     if (inode.handles === 0 && inode.backing === null && this.#inodes.get(nodeid) === inode) {
       this.#inodes.delete(nodeid);
     }
@@ -403,22 +409,23 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
     if (decision !== null && decision.backingId !== 0) inode.passed--;
     else if (decision === null || decision.cached) inode.cached--;
     const file = decision === null ? null : decision.holds;
-    if (decision !== null && decision.own !== null) void decision.own.release();
+    if (decision !== null && decision.own !== null) this.#release(nodeid, inode, decision.own);
     if (file !== null) {
       inode.backed--;
-      const committed = file.release();
-      if (committed !== null) this.#commit(nodeid, inode, committed);
+      this.#release(nodeid, inode, file);
     }
     this.#forget(nodeid, inode);
   }
 
-  /** An inode keeps its backing file until all that was left of it is handed over. */
-  #commit(nodeid: number, inode: OpenInode, committed: Promise<void>): void {
-    const all = Promise.all([inode.committing, committed]).then(() => {
-      if (inode.committing === all) inode.committing = null;
+  /** Releases a handle's file. An inode keeps its backing file until all that was left of it is handed over. */
+  #release(nodeid: number, inode: OpenInode, file: BackingFile): void {
+    const settled = () => {
+      if (--inode.commits > 0) return;
       this.#forget(nodeid, inode);
-    });
-    inode.committing = all;
+      if (!this.#ended) inode.settled?.resolve();
+      inode.settled = null;
+    };
+    if (file.release(settled)) inode.commits++;
   }
 
   /** An inode of this number was made. The number may be the name's, of which another inode was just removed. */
@@ -428,8 +435,8 @@ export class PassthroughRegistry implements Passthrough, BackingOwner, Disposabl
 
   /** Resolves once what is staged of an inode is handed over, while the session lasts; null: nothing is. */
   busy(nodeid: number): Promise<void> | null {
-    const committing = this.#inodes.get(nodeid)?.committing ?? null;
-    return committing && new Promise((resolve) => void committing.then(() => this.#ended || resolve()));
+    const inode = this.#inodes.get(nodeid);
+    return inode === undefined || inode.commits === 0 ? null : (inode.settled ??= deferred<void>()).promise;
   }
 
   /** The attributes of an inode as its backing file has them now. */

@@ -55,6 +55,11 @@ function isBug(error: unknown): boolean {
   return errnoOf(error) === 0 || error instanceof WireError || error instanceof OverflowError;
 }
 
+/** Whether anybody learns of the answer. The kernel waits for that of a release, but tells nobody. */
+function isHeard({ opcode }: Call): boolean {
+  return ROWS[opcode]?.silent !== true && opcode !== OPCODE.FUSE_RELEASE && opcode !== OPCODE.FUSE_RELEASEDIR;
+}
+
 /** Why a request cannot be read. A number that is too large is the kernel's, not a mistake of the author's answer. */
 function unreadable(error: unknown): unknown {
   return error instanceof OverflowError ? new FuseError(error.code, error.message, { cause: error }) : error;
@@ -75,6 +80,7 @@ export class Dispatcher {
   readonly #early = new Set<number>();
   readonly #lacking: (boolean | undefined)[] = new Array(ROWS.length).fill(undefined);
   #context: OpContext;
+  #closed = false;
 
   constructor(fs: Filesystem, options: ResolvedOptions, hooks: DispatchHooks) {
     this.#fs = fs;
@@ -174,8 +180,14 @@ export class Dispatcher {
     }
   }
 
+  /** Asks nothing of the file system any more, not even to take back what it answers from now on. */
+  close(): void {
+    this.#closed = true;
+  }
+
   /** Packs an answer and sends it, or, where it is `wanted` no more, takes back what it counted. */
   #complete(call: Call, value: unknown, wanted = true): void {
+    if (this.#closed) return;
     const row = call.row!;
     const reply = this.#reply;
     let errno = 0;
@@ -209,6 +221,11 @@ export class Dispatcher {
   /** An asynchronous answer: the buffer is kept if the arguments borrow from it. */
   #later(call: Call, value: Promise<unknown>, buffer: RequestBuffer): boolean {
     const row = call.row!;
+    if (row.silent === true) {
+      // Nobody waits for it, nor can it be interrupted.
+      value.then((result) => this.#complete(call, result), (error) => this.#fail(call, error));
+      return false;
+    }
     const key = keyOf(call.low, call.high);
     this.#pending.set(key, call);
     // Once abandoned it has been answered; what it made belongs to nobody.
@@ -251,7 +268,7 @@ export class Dispatcher {
   #fail(call: Call, error: unknown): void {
     const bug = isBug(error);
     this.#answer(call, bug ? ERRNO.EIO : errnoOf(error));
-    if (bug) this.#report(error, opcodeName(call.opcode), call.nodeid, "EIO");
+    if (bug) this.#report(error, opcodeName(call.opcode), call.nodeid, isHeard(call) ? "EIO" : undefined);
   }
 
   /** Tells the author. */

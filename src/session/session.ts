@@ -167,6 +167,7 @@ export class SessionLoop {
       this.#waiter[Symbol.dispose]();
       // The author's stores are needed until the last file is in them.
       if (commits !== null) await commits;
+      this.#dispatcher.close();
       if (this.#begun) listen(() => this.#fs.destroy?.());
     }
     return end;

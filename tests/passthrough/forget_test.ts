@@ -134,6 +134,24 @@ test("forget: told after the commit; until then the inode keeps its number and i
   w.registry.end();
 });
 
+test("forget: there is no moment at which a closed file is the inode's", async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const w = wired({ a: "old" });
+    const { nodeid } = w.lookup("a"), fh = w.open(nodeid);
+    w.write(nodeid, fh, "written");
+    w.release(nodeid, fh);
+    w.commits[0].gate.resolve();
+    for (let i = 0; i < turns; i++) await null;
+    assertEquals(w.registry.attributes(nodeid, { mode: 0o100644, size: 7 }).size, 7);
+    const again = w.open(nodeid);
+    assertEquals(w.read(nodeid, again), "written", `after ${turns} turns`);
+    w.release(nodeid, again);
+    await until(() => w.registry.busy(nodeid) === null, "it is handed over");
+    assertEquals(w.wire.reports, []);
+    w.registry.end();
+  }
+});
+
 test("forget: a commit that follows another one keeps the inode as well", async () => {
   const w = wired({ a: "" });
   const { nodeid } = w.lookup("a");

@@ -189,6 +189,65 @@ test("a listener of errors that throws keeps no request from its reply, nor the 
   assertStrictEquals(wire.send("FUSE_STATFS").errno, 0);
 });
 
+test("a report says what the caller was answered, if anybody was", async () => {
+  const said: unknown[] = [];
+  const fails = () => {
+    throw new Error("a bug");
+  };
+  const wire = connect({
+    open: () => ({}),
+    opendir: () => ({}),
+    release: fails,
+    releasedir: fails,
+    forget: fails,
+    flush: fails,
+  }, {
+    onError: (_error, { opcode, answered }) => void said.push([opcode, answered]),
+  });
+  const part = (name: string) => ({ nodeid: 2, parts: [c(name)] });
+  wire.send("FUSE_FLUSH", part("fuse_flush_in"));
+  wire.send("FUSE_RELEASE", part("fuse_release_in"));
+  const opened = wire.send("FUSE_OPENDIR", part("fuse_open_in")).body;
+  const fh = Number(field("fuse_open_out", "fh", opened));
+  wire.send("FUSE_RELEASEDIR", { nodeid: 2, parts: [c("fuse_release_in", { fh })] });
+  wire.post("FUSE_FORGET", part("fuse_forget_in"));
+  await settled();
+  const unheard = ["FUSE_RELEASE", "FUSE_RELEASEDIR", "FUSE_FORGET"].map((opcode) => [opcode, undefined]);
+  assertEquals(said, [["FUSE_FLUSH", "EIO"], ...unheard]);
+});
+
+test("a forget that takes its time is no answer that is waited for", async () => {
+  const { promise, resolve } = deferred<void>();
+  const wire = connect({ forget: () => promise as unknown as void });
+  wire.post("FUSE_FORGET", { parts: [c("fuse_forget_in")] });
+  assertStrictEquals(wire.dispatcher.pending, 0);
+  resolve();
+  await settled();
+  assertEquals([wire.replies.length, wire.reports], [0, []]);
+});
+
+test("once it is closed, nothing is asked of the file system, not even to take an answer back", async () => {
+  const open = deferred<{ fh: number }>(), looked = deferred<{ nodeid: number; attr: { mode: number } }>();
+  const asked: string[] = [];
+  const wire = connect({
+    open: () => open.promise,
+    lookup: () => looked.promise,
+    release: () => void asked.push("release"),
+    forget: () => void asked.push("forget"),
+  });
+  wire.post("FUSE_OPEN", { nodeid: 2, parts: [c("fuse_open_in")] });
+  wire.post("FUSE_LOOKUP", { parts: ["a"] });
+  wire.dispatcher.abandon();
+  // Until then it is taken back.
+  open.resolve({ fh: 1 });
+  await settled();
+  assertEquals(asked, ["release"]);
+  wire.dispatcher.close();
+  looked.resolve({ nodeid: 2, attr: FILE.attr });
+  await settled();
+  assertEquals([asked, wire.reports], [["release"], []]);
+});
+
 test("the reply comes before the report", () => {
   const wire = connect({
     getattr() {
