@@ -11,10 +11,26 @@ import { type Argument, type Caller, numberOf, type Syscall } from "./caller.ts"
 // Reads one request as a line of JSON, answers one line. Numbers travel as text, since they have 64 bits; memory as
 // hexadecimal digits, without the zeros at its end.
 const PROGRAM = `
-import ctypes, json, signal, subprocess, sys
+import ctypes, json, os, select, signal, subprocess, sys, threading
 syscall = ctypes.CDLL(None, use_errno=True).syscall
 syscall.restype = ctypes.c_long
 children = {}
+
+# Ends with who asks, even where it sleeps in a call: once nobody can write a request any more. prctl(PR_SET_PDEATHSIG)
+# would do so as soon as the thread ended that started it, which may be one of a pool.
+def watch():
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    requests = select.poll()
+    requests.register(0, 0)
+    requests.poll()
+    try:
+        for child in list(children.values()):
+            child.kill()
+    finally:
+        os._exit(0)
+
+watcher = threading.Thread(target=watch, daemon=True)
+watcher.start()
 # A handler without SA_RESTART.
 signal.signal(signal.SIGUSR1, lambda *_: None)
 
@@ -58,6 +74,7 @@ def poke(address, data):
 for line in sys.stdin:
     name, *arguments = json.loads(line)
     print(json.dumps(globals()[name](*arguments)), flush=True)
+watcher.join()
 `;
 
 function toHex(bytes: Uint8Array): string {

@@ -1,6 +1,6 @@
 /** Runs cases on a folder. */
-import { ERRNO, type ErrnoName } from "../errno.ts";
-import { type Case, type Cases, Failure, type Need, type Other, Place, Skipped, type Tally } from "./place.ts";
+import { ERRNO, type ErrnoName, errnoName } from "../errno.ts";
+import { type Case, type Cases, Failure, type Need, type Other, Place, show, Skipped, type Tally } from "./place.ts";
 import { ThisThread } from "./caller.ts";
 import { OtherProcess } from "./other_process.ts";
 import { KernelSys } from "./kernel_sys.ts";
@@ -209,8 +209,11 @@ class Unmounted implements Ground {
   }
 
   stop(): Promise<void> {
-    this.top.release();
-    this.#fs.destroy?.();
+    try {
+      this.top.release();
+    } finally {
+      this.#fs.destroy?.();
+    }
     return Promise.resolve();
   }
 }
@@ -244,8 +247,7 @@ async function runOne(name: string, run: Case, ground: Ground, options: RunOptio
     await ground.stopOther();
   }
   const found = [outcome];
-  for (const behind of [() => sys?.release(), () => clear(top, folder)]) {
-    // What the file system has no method for stays. Anything else that goes wrong there is found as well.
+  for (const behind of [() => sys?.release(), () => cleared(top, folder)]) {
     found.push(await reported(name, tally, behind));
   }
   return found.find(({ result }) => result === "failed") ?? outcome;
@@ -303,20 +305,40 @@ class OtherPlace extends Place implements Other {
   }
 }
 
-/** Removes a folder and all that is in it. */
-function clear(sys: Sys, path: string): void {
+/**
+ * Fails unless a folder and all that is in it can be removed. What is gone already (ENOENT) is no failure. Nor is what
+ * stays since the file system has no method for it (ENOSYS), or has become read-only as a whole (EROFS), as some do
+ * whose device fails: whatever else went wrong then is not told either.
+ */
+function cleared(sys: Sys, folder: string): void {
+  const wrong: string[] = [];
+  clear(sys, folder, (call, path, result) => {
+    if (typeof result !== "number" || result >= 0 || result === -ERRNO.ENOENT) return;
+    if (result === -ERRNO.ENOSYS || result === -ERRNO.EROFS) throw new Skipped(`${call} says ${errnoName(result)}`);
+    wrong.push(`${call}(${show(path)}): ${errnoName(result)}`);
+  });
+  // What follows from it, as that a folder is not empty, need not be told.
+  if (wrong.length > 0) throw new Failure(`behind the case, expected success of ${wrong[0]}`);
+}
+
+/** Removes what it can of a folder and all that is in it, and tells what its calls answered. */
+function clear(sys: Sys, path: string, told: (call: keyof Sys, path: string, result: unknown) => void): void {
   const stat = sys.lstat(path);
+  told("lstat", path, stat);
   if (typeof stat === "number") return;
-  if (stat.mode >> 12 !== 4) return void sys.unlink(path);
+  if (stat.mode >> 12 !== 4) return told("unlink", path, sys.unlink(path));
   restore(sys, path);
   const fd = sys.open(path, "RDONLY|DIRECTORY|NOFOLLOW");
+  told("open", path, fd);
   const names: string[] = [];
-  for (let part; Array.isArray(part = sys.getdents(fd)) && part.length > 0;) {
-    names.push(...part.map(({ name }) => name));
+  if (fd >= 0) {
+    let part;
+    while (Array.isArray(part = sys.getdents(fd)) && part.length > 0) names.push(...part.map(({ name }) => name));
+    told("getdents", path, part);
+    sys.close(fd);
   }
-  sys.close(fd);
-  for (const name of names) if (name !== "." && name !== "..") clear(sys, `${path}/${name}`);
-  sys.rmdir(path);
+  for (const name of names) if (name !== "." && name !== "..") clear(sys, `${path}/${name}`, told);
+  told("rmdir", path, sys.rmdir(path));
 }
 
 /** Gives the rights back that a case may have taken away, which matters unless root runs. */

@@ -1,7 +1,7 @@
 /** The conformance map without a kernel, and what it finds where something is broken. */
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
 import { memory } from "../../kit.ts";
-import { type Filesystem, FuseError, type WriteArgs } from "../../mod.ts";
+import { type ErrnoName, type Filesystem, FuseError, type WriteArgs } from "../../mod.ts";
 import { type Cases, needing, type Outcome, posixCases, posixGroups, runCases } from "../../testing.ts";
 import { test } from "../support/harness.ts";
 import { CROWD, crowd } from "./crowd.ts";
@@ -208,6 +208,56 @@ test("posix: what a file system cannot do, in a case or behind it, is told of ea
   const outcomes = await runCases(cases, stuck);
   assertEquals(outcomes.map(({ result }) => result), ["failed", "ok"]);
   assertStringIncludes(outcomes[0].message!, "a mistake");
+});
+
+test("posix: a clean-up that an errno ends fails the case, and removes what it can", async () => {
+  const two: Cases = {
+    "two": ({ ok, put }) => {
+      ok.mkdir("d");
+      put("d/f");
+      put("f");
+    },
+  };
+  const refused = (errno: ErrnoName) => () => {
+    throw new FuseError(errno);
+  };
+  const after = async (change: (fs: Filesystem) => Partial<Filesystem>): Promise<[string, string?]> => {
+    const fs = memory();
+    const [{ result, message }] = await runCases(two, broken(change, fs));
+    return [`${result}, ${fs.counts().inodes}`, message?.replace(/case-[^/"]+/, "case")];
+  };
+  const said = (call: string, path: string) => `behind the case, expected success of ${call}("${path}"): EIO`;
+  assertEquals(await after(() => ({ unlink: refused("EIO") })), ["failed, 5", said("unlink", "case/d/f")]);
+  assertEquals(await after(() => ({ rmdir: refused("EIO") })), ["failed, 3", said("rmdir", "case/d")]);
+  assertEquals(await after(() => ({ opendir: refused("EIO") })), ["failed, 5", said("open", "case")]);
+  assertEquals(await after(() => ({ readdir: refused("EIO") })), ["failed, 5", said("getdents", "case")]);
+  const unlinked = (fs: Filesystem): Partial<Filesystem> => {
+    let gone = 0;
+    return {
+      unlink: (args, request) => (fs.unlink!(args, request), void gone++),
+      getattr: (args, request) => gone > 0 ? refused("EIO")() : fs.getattr!(args, request),
+    };
+  };
+  assertMatch((await after(unlinked))[1]!, /^behind the case, expected success of \w+\("case.*"\): EIO$/);
+  // What there is no method for, a file system that has become read-only, and what is gone already.
+  assertEquals(await after(() => ({ unlink: refused("ENOSYS") })), ["ok, 5", undefined]);
+  assertEquals(await after(() => ({ unlink: refused("EIO"), rmdir: refused("EROFS") })), ["ok, 5", undefined]);
+  const twice = (fs: Filesystem): Partial<Filesystem> => ({
+    unlink: (args, request) => (fs.unlink!(args, request), refused("ENOENT")()),
+  });
+  assertEquals(await after(twice), ["ok, 1", undefined]);
+});
+
+test("posix: a file system is told its end, even where what was looked up cannot be taken back", async () => {
+  let ends = 0;
+  const fs = broken(() => ({
+    forget() {
+      throw new TypeError("a mistake");
+    },
+    destroy: () => void ends++,
+  }));
+  await assertRejects(() => runCases({ "one": ({ put }) => put("f") }, fs), TypeError, "a mistake");
+  assertEquals(ends, 1);
 });
 
 test("posix: every case has a name of its own that says what it is about", () => {

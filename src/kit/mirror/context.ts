@@ -136,20 +136,23 @@ export class Context {
   /** Closes what the kernel had open and forgets what it knew: the connection has ended, another one may begin. */
   disconnect(): void {
     this.#connected = false;
-    this.#end();
-    this.tree.abandon();
+    this.#end(() => this.tree.abandon());
   }
 
   /** Closes everything. */
   close(): void {
-    this.#end();
-    this.tree.close();
+    this.#end(() => this.tree.close());
   }
 
-  #end(): void {
-    for (const file of this.files.drain()) this.#closed(file);
-    for (const directory of this.directories.drain()) this.#closed(directory);
-    this.identity.unlimit();
+  /** The rights come back last: who gave all of them up meanwhile is refused (EPERM), with nothing left open. */
+  #end(leave: () => void): void {
+    try {
+      for (const file of this.files.drain()) this.#closed(file);
+      for (const directory of this.directories.drain()) this.#closed(directory);
+      leave();
+    } finally {
+      this.identity.unlimit();
+    }
   }
 
   #closed({ node, fd }: Pick<OpenFile, "node" | "fd">): void {

@@ -158,19 +158,21 @@ export class Tree {
   /** A call that answers a descriptor; once more with fewer kept where the process has none left. */
   opening(call: () => number): number {
     const fd = call();
-    return isShortage(fd) && this.descriptors.shrink() ? call() : fd;
+    return this.#again(fd) ? call() : fd;
   }
 
   /** `openat(2)` with O_CLOEXEC, as {@linkcode Tree.opening} makes it. */
   openat(dirfd: number, path: Uint8Array, flags: number, mode = 0): number {
-    const { libc } = this;
-    return this.opening(() => libc.openat(dirfd, path, flags | libc.O.CLOEXEC, mode));
+    const { libc } = this, wanted = flags | libc.O.CLOEXEC;
+    const fd = libc.openat(dirfd, path, wanted, mode);
+    return this.#again(fd) ? libc.openat(dirfd, path, wanted, mode) : fd;
   }
 
   /** Opens the object of a descriptor anew. */
   reopen(fd: number, flags: number): number {
-    const { libc } = this;
-    return this.opening(() => libc.openat(AT_FDCWD, procPath(fd), flags | libc.O.CLOEXEC, 0));
+    const { libc } = this, wanted = flags | libc.O.CLOEXEC;
+    const opened = libc.openat(AT_FDCWD, procPath(fd), wanted, 0);
+    return this.#again(opened) ? libc.openat(AT_FDCWD, procPath(fd), wanted, 0) : opened;
   }
 
   /**
@@ -382,6 +384,11 @@ export class Tree {
     this.descriptors.close();
     this.#nodes = new NodeTable();
     this.devices.clear();
+  }
+
+  /** Whether to try once more what answered this, a descriptor or -errno: there was none left, and now there is. */
+  #again(fd: number): boolean {
+    return isShortage(fd) && this.descriptors.shrink();
   }
 
   #register(node: Node): void {

@@ -154,6 +154,31 @@ test("mirror: while it is served, the thread has no right to more space than oth
   });
 });
 
+test("mirror: where the right does not come back, nothing stays open, and no node is known", { needs }, async () => {
+  const capset = c.architecture === "x86_64" ? 126 : 91;
+  await withResource(async () => {
+    const { syscall } = c;
+    for (const end of ["destroy", Symbol.dispose] as const) {
+      await using s = await Source.make();
+      s.mirror.init!(connection([]));
+      await mkdir(s.join("d"));
+      const d = s.id("d");
+      s.opendir(d);
+      s.create("f", { by: ROOT });
+      const EPERM = -1n;
+      c.syscall = (number, args) => number === capset ? EPERM : syscall.call(c, number, args);
+      try {
+        assertEquals(code(() => s.mirror[end]!()), "EPERM");
+      } finally {
+        c.syscall = syscall;
+      }
+      const source = end === "destroy" ? 1 : 0;
+      assertEquals(s.mirror.counts(), { nodes: source, descriptors: source, files: 0, directories: 0 });
+      assertEquals(code(() => s.fs.getattr({ nodeid: d }, ROOT)), "ESTALE");
+    }
+  });
+});
+
 test("mirror: what is made is its owner's from the first moment on", { needs }, async () => {
   await using s = await Source.make();
   const { fchownat } = c;
