@@ -17,6 +17,7 @@ import { mirror } from "../../src/kit/mirror.ts";
 import { mount } from "../../src/mount/mount.ts";
 import { code } from "../support/errno.ts";
 import { must, openFds, run, skipped, tempDir, test, until } from "../support/harness.ts";
+import { losing } from "../support/settle.ts";
 import {
   bytes,
   CHR,
@@ -102,15 +103,7 @@ test("mirror init: a second mount at a time is refused in words; each handshake 
 
 test("mirror: one that was lost, not disposed, leaves no descriptor", async () => {
   await using dir = await tempDir();
-  const before = (await openFds()).size;
-  const held = Array.from({ length: 50 }, () => mirror(dir.path));
-  assertEquals([held.length, (await openFds()).size], [50, before + 50]);
-  held.length = 0;
-  await until(async () => {
-    // Garbage is collected where there is some.
-    for (let i = 0; i < 20; i++) new Uint8Array(1 << 20).fill(i);
-    return (await openFds()).size === before;
-  }, "their sources are closed");
+  await losing(50, () => mirror(dir.path));
 });
 
 test("mirror: is mounted again, also over its own source", { needs: ["root", "fuse"], sanitize: false }, async () => {

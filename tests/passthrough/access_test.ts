@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { chmod, copyFile, readFile, stat, writeFile } from "node:fs/promises";
 import { libc } from "../../ffi/load.ts";
-import type { Backing, MountOptions, Request } from "../../mod.ts";
+import type { Backing, Filesystem, MountOptions, Request } from "../../mod.ts";
 import { run, test } from "../support/harness.ts";
 import { since, testWith } from "../support/kernel.ts";
 import { type Opener, openFile, type Place, place } from "./place.ts";
@@ -40,10 +40,14 @@ async function answers(p: Place, script: string): Promise<string[]> {
   return (await p.python(SAYS + STORE + script)).split(/\s+/);
 }
 
+/** One file, of 5 bytes. */
+const lookup: Filesystem["lookup"] = ({ name }) =>
+  name === "a" ? { nodeid: 2, attr: { mode: 0o100666, size: 5 } } : null;
+
 bothWays("who is given it for reading cannot write it, whoever else has it open", async (options) => {
   const byUser = (_args: unknown, { uid }: Request) => uid === 0 ? "read-write" : "read";
   await using p = await place({}, { ...options, allowOther: true }, {
-    lookup: ({ name }) => name === "a" ? { nodeid: 2, attr: { mode: 0o100666, size: 5 } } : null,
+    lookup,
     open: (args, request) => ({ backing: p.files.register(p.dir.join("a"), { access: byUser(args, request) }) }),
   });
   await writeFile(p.dir.join("a"), "hello");
@@ -68,7 +72,7 @@ os.pwrite(fd, b"J", 0)
 bothWays("who may only read may not write either once another one could", async (options) => {
   let reading: Backing | undefined;
   await using p = await place({}, { ...options, allowOther: true }, {
-    lookup: ({ name }) => name === "a" ? { nodeid: 2, attr: { mode: 0o100666, size: 5 } } : null,
+    lookup,
     open: (_args, { uid }) => ({
       backing: uid === 0
         ? p.files.register(p.dir.join("a"))
