@@ -17,7 +17,7 @@ import { mirror } from "../../src/kit/mirror.ts";
 import { mount } from "../../src/mount/mount.ts";
 import { code } from "../support/errno.ts";
 import { must, openFds, run, skipped, tempDir, test, until } from "../support/harness.ts";
-import { losing } from "../support/settle.ts";
+import { losing } from "../support/losing.ts";
 import {
   bytes,
   CHR,

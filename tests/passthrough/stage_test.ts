@@ -20,7 +20,7 @@ import { ERRNO } from "../../src/errno.ts";
 import { NOBODY } from "../../src/ops/op.ts";
 import { PassthroughRegistry } from "../../src/passthrough/registry.ts";
 import { openFds, run, tempDir, test, until } from "../support/harness.ts";
-import { losing } from "../support/settle.ts";
+import { losing } from "../support/losing.ts";
 
 const options = { needs: ["root", "fuse", "tool:python3"] as const, sanitize: false };
 const decoder = new TextDecoder();
